@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package linux
+
+import (
+	"runtime"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func pair(t *testing.T) (parent, child int) {
+	t.Helper()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fds[0]); unix.Close(fds[1]) })
+	return fds[0], fds[1]
+}
+
+// The child of a raw clone runs its list and execs; its status comes back.
+func TestCloneRunsProgramAndExecs(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	_, status := pair(t)
+	for range 100 {
+		p := NewProgram()
+		p.Call("exec", unix.SYS_EXECVE, "/bin/sh", p.Strings([]string{"sh", "-c", "exit $X"}), p.Strings([]string{"X=7"}))
+		child, err := Clone(unix.CLONE_NEWUSER|unix.CLONE_NEWPID|unix.CLONE_NEWNS, -1, p, status)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ws, err := Wait(child.PID)
+		if err != nil || ws.ExitStatus() != 7 {
+			t.Fatalf("status %v, %v; want 7", ws, err)
+		}
+		unix.Close(child.PidFD)
+	}
+}
+
+// A step that fails is reported by its index and errno; a tolerated one is not.
+func TestCloneReportsTheFailedStep(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	parent, status := pair(t)
+	p := NewProgram()
+	p.Call("close nothing", unix.SYS_CLOSE, 9999)
+	p.Tolerate(unix.EBADF)
+	p.Call("open nothing", unix.SYS_OPENAT, unix.AT_FDCWD, "/does/not/exist", 0)
+	child, err := Clone(0, -1, p, status)
+	if err != nil {
+		t.Fatal(err)
+	}
+	buf := make([]byte, 64)
+	n, err := unix.Read(parent, buf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, ok := ParseReport(buf[:n])
+	if !ok || r.Errno != unix.ENOENT || p.What(r.Step) != "open nothing" {
+		t.Fatalf("report %+v, %v", r, ok)
+	}
+	Wait(child.PID)
+}
+
+// Results of one step are arguments of the next, and a forked sibling is ours.
+func TestProgramForksASibling(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	parent, status := pair(t)
+	p := NewProgram()
+	fd := p.Call("open", unix.SYS_OPENAT, unix.AT_FDCWD, "/dev/null", unix.O_RDWR)
+	p.Fork("fork", 0)
+	p.Call("dup", unix.SYS_DUP3, fd, 99, 0)
+	p.Call("exec", unix.SYS_EXECVE, "/bin/sh", p.Strings([]string{"sh", "-c", "test -e /proc/self/fd/99 && exit 3"}), p.Strings(nil))
+	child, err := Clone(0, -1, p, status)
+	if err != nil {
+		t.Fatal(err)
+	}
+	buf := make([]byte, 64)
+	n, _ := unix.Read(parent, buf)
+	r, ok := ParseReport(buf[:n])
+	if !ok || r.Forked == 0 || r.Forked == child.PID {
+		t.Fatalf("report %+v, %v", r, ok)
+	}
+	if ws, err := Wait(r.Forked); err != nil || ws.ExitStatus() != 3 {
+		t.Fatalf("sibling: %v, %v; want 3", ws, err)
+	}
+	if ws, err := Wait(child.PID); err != nil || ws.ExitStatus() != 0 {
+		t.Fatalf("between: %v, %v", ws, err)
+	}
+}
