@@ -139,3 +139,23 @@ func Wait(pid int) (unix.WaitStatus, error) {
 		return status, nil
 	}
 }
+
+// ReadReport reads one message of a raw child from our end of its status
+// socket. The message is an error where it is no report or the socket was closed.
+func ReadReport(fd int) (Report, error) {
+	var buf [64]byte
+	for {
+		n, err := unix.Read(fd, buf[:])
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return Report{}, fmt.Errorf("read the status socket: %w", err)
+		}
+		r, ok := ParseReport(buf[:n])
+		if !ok {
+			return r, fmt.Errorf("the child said %d bytes that are no report", n)
+		}
+		return r, nil
+	}
+}
