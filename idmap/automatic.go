@@ -13,7 +13,6 @@ import (
 type kind struct {
 	path   string // in config.json
 	file   string // of subordinate ids
-	flag   string // of usermod(8)
 	own    uint32
 	ranges []Range
 	helper Helper
@@ -21,11 +20,11 @@ type kind struct {
 }
 
 func kindUID(f Facts) kind {
-	return kind{"linux.uidMappings", "/etc/subuid", "--add-subuids", f.UID, f.SubUIDs, f.Newuidmap, "newuidmap"}
+	return kind{"linux.uidMappings", "/etc/subuid", f.UID, f.SubUIDs, f.Newuidmap, "newuidmap"}
 }
 
 func kindGID(f Facts) kind {
-	return kind{"linux.gidMappings", "/etc/subgid", "--add-subgids", f.GID, f.SubGIDs, f.Newgidmap, "newgidmap"}
+	return kind{"linux.gidMappings", "/etc/subgid", f.GID, f.SubGIDs, f.Newgidmap, "newgidmap"}
 }
 
 // permitted tells whether newuidmap or newgidmap would write the maps, by its own rules: each range lies
@@ -52,8 +51,9 @@ func permitted(k kind, maps []Map, f Facts) (string, error) {
 		}
 		r := &Refusal{Cause: fmt.Sprintf("%s[%d]: host ids %s are not this user's: %s gives %s %s",
 			k.path, i, Range{m.HostID, m.Size}, source, f.who(), have)}
-		if f.SubSource == "" {
-			r.Remedy = fmt.Sprintf("sudo usermod %s %d-%d %s", k.flag, m.HostID, uint64(m.HostID)+uint64(m.Size)-1, f.who())
+		// Never a command that would make these very ids the user's: they may be root's.
+		if r.Remedy = remedy(f); r.Remedy == "" && len(k.ranges) > 0 {
+			r.Remedy = fmt.Sprintf("map the own id %d (size 1) and %s, or leave linux.uidMappings and linux.gidMappings out: mycr then maps all of them", k.own, have)
 		}
 		return "", r
 	}
@@ -104,34 +104,39 @@ func unusable(k kind, f Facts) string {
 func missing(f Facts) string {
 	uids, gids := kindUID(f), kindGID(f)
 	for _, k := range [...]kind{uids, gids} {
+		if f.Privileged {
+			break
+		}
 		if why := unusable(k, f); why != "" {
 			return k.name + ": " + why
 		}
 	}
-	source := " in "
-	if f.SubSource != "" {
-		source = " from nsswitch.conf's subid: " + f.SubSource + ", asked with getsubids, for "
-	}
+	var files string
 	switch {
 	case len(f.SubUIDs) == 0 && len(f.SubGIDs) == 0:
-		return "user " + f.who() + " has no ids" + source + uids.file + " and " + gids.file
+		files = uids.file + " and " + gids.file
 	case len(f.SubUIDs) == 0:
-		return "user " + f.who() + " has no ids" + source + uids.file
+		files = uids.file
 	case len(f.SubGIDs) == 0:
-		return "user " + f.who() + " has no ids" + source + gids.file
+		files = gids.file
+	default:
+		return ""
 	}
-	return ""
+	if f.SubSource != "" {
+		files = "what getsubids prints (nsswitch.conf has subid: " + f.SubSource + ", in place of " + files + ")"
+	}
+	return "user " + f.who() + " has no ids in " + files
 }
 
 // remedy is the one command against what is missing, "" where nothing is.
 func remedy(f Facts) string {
 	uids, gids := f.Newuidmap, f.Newgidmap
 	switch {
-	case f.NoNewPrivs:
+	case f.NoNewPrivs && !f.Privileged:
 		return "start mycr without no_new_privs (docker: no --security-opt no-new-privileges; Kubernetes: allowPrivilegeEscalation: true; systemd: NoNewPrivileges=no)"
-	case uids.Path == "" || gids.Path == "":
+	case !f.Privileged && (uids.Path == "" || gids.Path == ""):
 		return install(f.Distro)
-	case uids.Problem != "" || gids.Problem != "":
+	case !f.Privileged && (uids.Problem != "" || gids.Problem != ""):
 		return fmt.Sprintf("sudo setcap cap_setuid=ep %s && sudo setcap cap_setgid=ep %s", uids.Path, gids.Path)
 	case f.UserUnknown || f.SubSource != "" || f.FreeSubID == 0:
 		return ""
@@ -170,7 +175,7 @@ func install(distro string) string {
 		case "fedora", "rhel", "centos":
 			return "sudo dnf install shadow-utils"
 		case "alpine":
-			return "sudo apk add shadow-subids shadow-uidmap"
+			return "sudo apk add shadow-subids"
 		case "arch":
 			return "sudo pacman -S shadow"
 		case "suse", "opensuse":
@@ -195,10 +200,7 @@ func automatic(user specs.User, f Facts) (Plan, error) {
 		p.UIDs, p.GIDs = identity(f.OuterUIDs), identity(f.OuterGIDs)
 		return p, nil
 	}
-	var why string
-	if !f.Privileged {
-		why = missing(f)
-	}
+	why := missing(f)
 	if why == "" {
 		var uidNote, gidNote string
 		p.UIDs, uidNote = all(kindUID(f), f.OuterUIDs, f.PageSize)

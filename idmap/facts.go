@@ -22,7 +22,6 @@ type Facts struct {
 	Newuidmap, Newgidmap Helper
 	NoNewPrivs           bool // no_new_privs is set: the helpers gain nothing
 	Privileged           bool // CAP_SETUID and CAP_SETGID: the maps are written directly
-	SetFCap              bool // CAP_SETFCAP, which Linux 5.12 asks of who maps id 0 (db2e718a4798)
 	SetgroupsDenied      bool // /proc/self/setgroups says deny, and a new namespace inherits it
 	OuterUIDs, OuterGIDs []Map
 	PageSize             int // the kernel takes a map shorter than one page
@@ -46,7 +45,6 @@ func Gather(exeDir string) (Facts, error) {
 	}
 	has := func(c uint) bool { return caps[c/32].Effective&(1<<(c%32)) != 0 }
 	f.Privileged = has(unix.CAP_SETUID) && has(unix.CAP_SETGID)
-	f.SetFCap = has(unix.CAP_SETFCAP)
 	err := f.gather("/", exeDir)
 	return f, err
 }
@@ -65,8 +63,8 @@ func (f *Facts) gather(root, exeDir string) error {
 		b, err := readFile(root + "proc/self/setgroups")
 		f.SetgroupsDenied = err == nil && bytes.HasPrefix(b, []byte("deny"))
 	}
-	if f.Privileged {
-		return nil // no helper and no subordinate id is needed, but by an unprivileged user
+	if f.Privileged && f.UID == 0 {
+		return nil // it is as the bundle says, and no helper is needed
 	}
 
 	passwd, err := readOptional(root + "etc/passwd")
@@ -87,7 +85,7 @@ func (f *Facts) gather(root, exeDir string) error {
 	}
 	f.Newuidmap = findHelper(root, exeDir, "newuidmap", unix.CAP_SETUID, f.GID)
 	f.Newgidmap = findHelper(root, exeDir, "newgidmap", unix.CAP_SETGID, f.GID)
-	if f.Newuidmap.Path == "" || f.Newgidmap.Path == "" {
+	if f.Newuidmap.Path == "" || f.Newgidmap.Path == "" || len(f.SubUIDs) == 0 || len(f.SubGIDs) == 0 {
 		b, _ := readFile(root + "etc/os-release")
 		f.Distro = distro(b)
 	}

@@ -38,6 +38,9 @@ func Resolve(l *specs.Linux, user specs.User, f Facts) (Plan, error) {
 	if l == nil {
 		l = &specs.Linux{}
 	}
+	if user.UID == idEnd || user.GID == idEnd {
+		return Plan{}, &Refusal{Cause: fmt.Sprintf("process.user: uid %d, gid %d: %d is no id", user.UID, user.GID, uint32(idEnd))}
+	}
 	ns := userNamespace(l)
 	var p Plan
 	var err error
@@ -188,21 +191,8 @@ func (p *Plan) fit(f Facts) error {
 	if p.UIDs, err = within("uid", p.UIDs, f.OuterUIDs, f); err != nil {
 		return err
 	}
-	if p.GIDs, err = within("gid", p.GIDs, f.OuterGIDs, f); err != nil {
-		return err
-	}
-	if f.SetFCap || (p.Newuidmap != "" || single(p.UIDs, f.UID) && f.UID != 0) {
-		return nil
-	}
-	for _, m := range p.UIDs {
-		if m.HostID == 0 {
-			return &Refusal{
-				Cause:  "user namespace: a map of uid 0 needs CAP_SETFCAP (since Linux 5.12), which mycr does not have here",
-				Remedy: "start mycr with CAP_SETFCAP, or map other ids in linux.uidMappings",
-			}
-		}
-	}
-	return nil
+	p.GIDs, err = within("gid", p.GIDs, f.OuterGIDs, f)
+	return err
 }
 
 func within(kind string, maps, outer []Map, f Facts) ([]Map, error) {

@@ -3,6 +3,7 @@
 package idmap
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"syscall"
@@ -52,7 +53,7 @@ func (p Plan) Write(pid int) error {
 func (p Plan) writeDirect(proc string) error {
 	if p.Newuidmap == "" {
 		if err := writeOnce(proc+"/uid_map", text(p.UIDs)); err != nil {
-			return err
+			return p.explain(err)
 		}
 	}
 	if p.Newgidmap != "" {
@@ -65,6 +66,24 @@ func (p Plan) writeDirect(proc string) error {
 		}
 	}
 	return writeOnce(proc+"/gid_map", text(p.GIDs))
+}
+
+// explain names the one rule that a bare EPERM hides and that Resolve leaves to the kernel, whose version decides:
+// since Linux 5.12 (db2e718a4798) the user id 0 is given away only with CAP_SETFCAP.
+func (p Plan) explain(err error) error {
+	if !errors.Is(err, unix.EPERM) {
+		return err
+	}
+	for _, m := range p.UIDs {
+		if m.HostID == 0 {
+			return &Refusal{
+				Cause:  fmt.Sprintf("%v: a map of host uid 0 needs CAP_SETUID and CAP_SETFCAP", err),
+				Remedy: "start mycr with CAP_SETFCAP, or map other host ids in linux.uidMappings",
+				Err:    err,
+			}
+		}
+	}
+	return err
 }
 
 // writeOnce writes with a single write(2): the kernel takes a map once, and whole.
