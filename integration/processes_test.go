@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package integration
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sort"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A snapshot is what a command could leave behind: processes below this one (a subreaper), mounts that are seen from
+// here, and the files of some directories.
+type snapshot struct {
+	processes map[int]string
+	mounts    []string
+	files     map[string]string
+	trees     []string
+}
+
+func takeSnapshot(trees ...string) snapshot {
+	return snapshot{processes: descendants(), mounts: mountTable(), files: listFiles(trees), trees: trees}
+}
+
+// leftovers says what is there now that was not, or differs. Processes get a moment to end: a killed process is
+// gone for its parent before it is gone from /proc.
+func (s snapshot) leftovers() []string {
+	var left []string
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		reapAdopted()
+		left = s.newProcesses()
+		if len(left) == 0 || time.Now().After(deadline) {
+			break
+		}
+	}
+	left = append(left, difference("mount", s.mounts, mountTable())...)
+	now := listFiles(s.trees)
+	for path, what := range now {
+		if before, there := s.files[path]; !there {
+			left = append(left, fmt.Sprintf("file %s (%s)", path, what))
+		} else if before != what {
+			left = append(left, fmt.Sprintf("file %s was %s, is %s", path, before, what))
+		}
+	}
+	for path := range s.files {
+		if _, there := now[path]; !there {
+			left = append(left, fmt.Sprintf("file %s is gone", path))
+		}
+	}
+	sort.Strings(left)
+	return left
+}
+
+func (s snapshot) newProcesses() []string {
+	var left []string
+	for pid, name := range descendants() {
+		if _, there := s.processes[pid]; !there {
+			left = append(left, fmt.Sprintf("process %d (%s)", pid, name))
+		}
+	}
+	return left
+}
+
+// killNew ends every process that the snapshot does not have, so that one test's failure is not the next one's.
+func (s snapshot) killNew() {
+	for range 100 {
+		alive := false
+		for pid := range descendants() {
+			if _, there := s.processes[pid]; !there {
+				unix.Kill(pid, unix.SIGKILL)
+				alive = true
+			}
+		}
+		reapAdopted()
+		if !alive {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// processStat is the part of /proc/PID/stat that is needed here; see proc_pid_stat(5).
+func processStat(pid int) (name string, state byte, parent int, ok bool) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return "", 0, 0, false
+	}
+	end := strings.LastIndexByte(string(text), ')')
+	begin := strings.IndexByte(string(text), '(')
+	fields := strings.Fields(string(text[end+1:]))
+	parent, _ = strconv.Atoi(fields[1])
+	return string(text[begin+1 : end]), fields[0][0], parent, true
+}
+
+// descendants are the processes below this one, threads and those that have ended apart.
+func descendants() map[int]string {
+	type entry struct {
+		parent int
+		name   string
+		state  byte
+	}
+	all := map[int]entry{}
+	names, _ := os.ReadDir("/proc")
+	for _, n := range names {
+		pid, err := strconv.Atoi(n.Name())
+		if err != nil {
+			continue
+		}
+		if name, state, parent, ok := processStat(pid); ok {
+			all[pid] = entry{parent, name, state}
+		}
+	}
+	below := map[int]string{}
+	for pid, e := range all {
+		if e.state == 'Z' || e.state == 'X' || pid == os.Getpid() {
+			continue
+		}
+		for up := e.parent; up > 1; up = all[up].parent {
+			if up == os.Getpid() {
+				below[pid] = e.name
+				break
+			}
+		}
+	}
+	return below
+}
+
+// zombies tells since when an ended child of this process has been seen.
+var zombies sync.Map
+
+// reapAdopted collects what ended after it had become this process's child, as an init would. A command that a test
+// started itself is waited for by os/exec at once, so what stays for a while is an adopted one.
+func reapAdopted() {
+	names, _ := os.ReadDir("/proc")
+	for _, n := range names {
+		pid, err := strconv.Atoi(n.Name())
+		if err != nil {
+			continue
+		}
+		_, state, parent, ok := processStat(pid)
+		if !ok || state != 'Z' || parent != os.Getpid() || isRunning(pid) {
+			continue
+		}
+		if since, seen := zombies.LoadOrStore(pid, time.Now()); seen && time.Since(since.(time.Time)) > 200*time.Millisecond {
+			unix.Wait4(pid, nil, unix.WNOHANG, nil)
+			zombies.Delete(pid)
+		}
+	}
+}
+
+func mountTable() []string {
+	text, _ := os.ReadFile("/proc/self/mountinfo")
+	var table []string
+	for _, line := range strings.Split(strings.TrimSpace(string(text)), "\n") {
+		// The first two fields are numbers that change; see proc_pid_mountinfo(5).
+		fields := strings.SplitN(line, " ", 3)
+		table = append(table, fields[2])
+	}
+	sort.Strings(table)
+	return table
+}
+
+func difference(kind string, before, after []string) []string {
+	count := map[string]int{}
+	for _, line := range before {
+		count[line]++
+	}
+	var left []string
+	for _, line := range after {
+		if count[line]--; count[line] < 0 {
+			left = append(left, kind+" "+line)
+		}
+	}
+	for _, line := range before {
+		if count[line] > 0 {
+			left = append(left, kind+" is gone: "+line)
+			count[line] = 0
+		}
+	}
+	return left
+}
+
+// listFiles describes each file below trees by its type, mode, owner and, for a regular file, size and time.
+func listFiles(trees []string) map[string]string {
+	files := map[string]string{}
+	for _, tree := range trees {
+		filepath.WalkDir(tree, func(path string, entry fs.DirEntry, err error) error {
+			var st unix.Stat_t
+			if unix.Lstat(path, &st) != nil {
+				return nil
+			}
+			what := fmt.Sprintf("%o %d:%d", st.Mode, st.Uid, st.Gid)
+			if st.Mode&unix.S_IFMT == unix.S_IFREG {
+				what += fmt.Sprintf(" %d bytes %d.%09d", st.Size, st.Mtim.Sec, st.Mtim.Nsec)
+			}
+			files[path] = what
+			return nil
+		})
+	}
+	return files
+}
