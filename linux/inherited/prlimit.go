@@ -1,8 +1,0 @@
-// SPDX-License-Identifier: Apache-2.0
-
-//go:build amd64 || arm64
-
-package inherited
-
-//go:noescape
-func prlimitNofile(lim *rlimit)
