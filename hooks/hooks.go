@@ -66,7 +66,8 @@ type List struct {
 // Lists returns the six lists in the order in which they are run.
 func Lists(h *specs.Hooks) []List {
 	return []List{
-		{Prestart, h.Prestart}, //nolint:staticcheck // deprecated, and docker's
+		//lint:ignore SA1019 docker and podman still use it
+		{Prestart, h.Prestart},
 		{CreateRuntime, h.CreateRuntime},
 		{CreateContainer, h.CreateContainer},
 		{StartContainer, h.StartContainer},
