@@ -4,6 +4,7 @@ package cgroupdelegate
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -122,15 +123,19 @@ func withoutCgroup(rules []specs.LinuxDeviceCgroup, mounts []specs.Mount, f Fact
 			}
 		}
 	}
-	for _, t := range f.Trees {
-		destination := ""
+	if len(f.Trees) > 0 {
+		t := f.Trees[0]
+		destination, option := "", "nodev"
 		if t.Mount >= 0 && t.Mount < len(mounts) {
 			destination = " on " + mounts[t.Mount].Destination
+			if slices.Contains(mounts[t.Mount].Options, "rbind") {
+				option = "rnodev"
+			}
 		}
 		return &Refusal{
 			Cause: fmt.Sprintf("linux.resources.devices: denies devices, but mounts[%d] binds %s%s with device nodes in it; without a cgroup they could be used",
 				t.Mount, t.Source, destination),
-			Remedy: fmt.Sprintf(`add "nodev" to mounts[%d].options, or use --cgroup-manager disabled`, t.Mount),
+			Remedy: fmt.Sprintf(`add %q to mounts[%d].options, or use --cgroup-manager disabled`, option, t.Mount),
 		}
 	}
 	return nil

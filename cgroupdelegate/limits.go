@@ -74,8 +74,9 @@ func (a *found) memory(m *specs.LinuxMemory) {
 	if positive(m.Swap) {
 		a.limit("memory.swap", *m.Swap)
 	}
-	if positive(m.Kernel) {
-		a.onlyV1("memory.kernel", *m.Kernel)
+	//lint:ignore SA1019 it has to be read to be refused
+	if kernel := m.Kernel; positive(kernel) {
+		a.onlyV1("memory.kernel", *kernel)
 	}
 	if positive(m.KernelTCP) {
 		a.onlyV1("memory.kernelTCP", *m.KernelTCP)

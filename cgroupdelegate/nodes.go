@@ -37,28 +37,33 @@ func Gather(l *specs.Linux, mounts []specs.Mount, manager string, ownDevices boo
 		if !recursive && m.Type != "bind" && !slices.Contains(m.Options, "bind") {
 			continue
 		}
-		if nodev(m.Options) {
+		top, all := nodev(m.Options)
+		if all || (top && !recursive) {
 			continue
 		}
-		if err := f.bind(i, m.Source, recursive); err != nil {
+		if err := f.bind(i, m.Source, recursive, top); err != nil {
 			return f, fmt.Errorf("mounts[%d]: look for devices in %s: %w", i, m.Source, err)
 		}
 	}
 	return f, nil
 }
 
-// nodev: of "dev" and "nodev" the last one counts, as in mount(8).
-func nodev(options []string) bool {
-	set := false
+// nodev tells whether the mount itself, and whether all that is mounted below it, too, gives no access to devices.
+// Of opposite options the last one counts, as in mount(8).
+func nodev(options []string) (top, all bool) {
 	for _, o := range options {
 		switch o {
-		case "nodev", "rnodev":
-			set = true
-		case "dev", "rdev", "defaults":
-			set = false
+		case "nodev":
+			top = true
+		case "dev", "defaults":
+			top = false
+		case "rnodev":
+			all = true
+		case "rdev":
+			all = false
 		}
 	}
-	return set
+	return top || all, all
 }
 
 // access is what the caller may do with a node: nobody in a user namespace may do more.
@@ -77,7 +82,7 @@ func access(path string) string {
 }
 
 // bind looks at the source of a bind mount. A missing one is for the room that mounts to tell.
-func (f *Facts) bind(index int, source string, recursive bool) error {
+func (f *Facts) bind(index int, source string, recursive, nodev bool) error {
 	var st unix.Stat_t
 	if err := unix.Stat(source, &st); err != nil {
 		if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EACCES) || errors.Is(err, unix.ENOTDIR) {
@@ -99,15 +104,16 @@ func (f *Facts) bind(index int, source string, recursive bool) error {
 	if err := unix.Statfs(source, &fs); err != nil {
 		return err
 	}
-	if fs.Flags&unix.ST_NODEV != 0 && (kind != "" || !recursive) {
-		return nil // a bind keeps the flag
+	nodev = nodev || fs.Flags&unix.ST_NODEV != 0 // a bind keeps the flag
+	if nodev && (kind != "" || !recursive) {
+		return nil
 	}
 	if kind != "" {
 		f.Nodes = append(f.Nodes, Node{fmt.Sprintf("mounts[%d] %s", index, source), kind,
 			int64(unix.Major(uint64(st.Rdev))), int64(unix.Minor(uint64(st.Rdev))), access(source)})
 		return nil
 	}
-	has, err := hasDevices(source, &fs, recursive)
+	has, err := hasDevices(source, &fs, recursive, nodev)
 	if has {
 		f.Trees = append(f.Trees, Tree{index, source})
 	}
@@ -117,7 +123,7 @@ func (f *Facts) bind(index int, source string, recursive bool) error {
 // hasDevices tells whether a directory has device nodes where device nodes usually are: a /dev, a part of one,
 // something above it, or directly in it (a folder of nodes, or another system's root with its dev/).
 // Only root of the host can have put nodes elsewhere, and whole trees are not searched.
-func hasDevices(dir string, fs *unix.Statfs_t, recursive bool) (bool, error) {
+func hasDevices(dir string, fs *unix.Statfs_t, recursive, nodev bool) (bool, error) {
 	real, err := filepath.EvalSymlinks(dir)
 	if err != nil {
 		return false, err
@@ -128,16 +134,21 @@ func hasDevices(dir string, fs *unix.Statfs_t, recursive bool) (bool, error) {
 	if fs.Type == unix.DEVPTS_SUPER_MAGIC || fs.Type == unix.PROC_SUPER_MAGIC || fs.Type == unix.SYSFS_MAGIC {
 		return false, nil // terminals are default nodes; the others have no nodes
 	}
+	sub := filepath.Join(real, "dev")
+	if nodev { // then only what is mounted below counts
+		var top, below unix.Stat_t
+		if unix.Stat(real, &top) != nil || unix.Stat(sub, &below) != nil || top.Dev == below.Dev {
+			return false, nil
+		}
+		return lists(sub)
+	}
 	if real == "/dev" {
 		return true, nil
 	}
-	for _, d := range [...]string{real, filepath.Join(real, "dev")} {
-		found, err := lists(d)
-		if found || err != nil {
-			return found, err
-		}
+	if found, err := lists(real); found || err != nil {
+		return found, err
 	}
-	return false, nil
+	return lists(sub)
 }
 
 // lists tells whether a directory has a device node other than a default one, or, below /dev, a folder of them.
