@@ -1,0 +1,384 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package container
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"mycr/hooks"
+	"mycr/linux"
+	"mycr/userns"
+)
+
+// CreateOptions are what the command line says about a new container.
+type CreateOptions struct {
+	ID            string
+	Bundle        string      // directory, "" is the current one
+	Spec          *specs.Spec // nil: Bundle's config.json
+	PidFile       string
+	ConsoleSocket string
+	PidfdSocket   string
+	NoPivot       bool
+	NoNewKeyring  bool
+	PreserveFDs   int    // this many of the caller's descriptors from 3 on are the process's too
+	Manager       string // of cgroups: "", systemd, cgroupfs, disabled
+	Network       string // "", none, host
+	Start         bool   // do not wait for `start`
+	Foreground    bool   // the caller waits, and relays the terminal
+	Reaper        bool   // a reaping init is process 1, the process its child
+	DieWithParent bool
+}
+
+// Process is a process in a container that this mycr made and has to wait for.
+type Process struct {
+	PID    int
+	PidFD  int
+	Master *os.File // of its terminal, where the caller relays it; else nil
+}
+
+// Create makes a container. Whatever fails, nothing is left of it. The
+// container is locked until it is closed.
+func (r *Root) Create(o CreateOptions) (c *Container, p *Process, err error) {
+	if err := CheckID(o.ID); err != nil {
+		return nil, nil, err
+	}
+	plan, err := resolve(&o)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer plan.close()
+	d, err := r.makeDir(o.ID)
+	if err != nil {
+		return nil, nil, err
+	}
+	m := &maker{options: &o, plan: plan, parent: -1, c: &Container{root: r, dir: d, record: plan.record}}
+	defer func() {
+		if err != nil {
+			err = m.abort(err)
+		}
+	}()
+	if err := m.c.writeRecord(); err != nil {
+		return nil, nil, err
+	}
+	// PDEATHSIG follows the thread that clones.
+	runtime.LockOSThread()
+	for _, step := range []func() error{m.begin, m.mapIDs, m.describe, m.runtimeHooks, m.commit} {
+		if err := step(); err != nil {
+			return nil, nil, err
+		}
+	}
+	return m.c, &m.process, nil
+}
+
+// maker is a container being made, from the parent's side.
+type maker struct {
+	options *CreateOptions
+	plan    *plan
+	c       *Container
+	program *linux.Program
+	process Process
+	parent  int // our end of the status socket
+	hooked  bool
+}
+
+// begin starts the child with its orders.
+func (m *maker) begin() error {
+	o := &m.plan.orders
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("make the status socket: %w", err)
+	}
+	m.parent, o.Status = pair[0], pair[1]
+	fail := func(err error) error {
+		if o.Status >= 0 {
+			unix.Close(o.Status)
+		}
+		return err
+	}
+	if o.Gate, err = m.makeGate(); err != nil {
+		return fail(err)
+	}
+	sealed, err := seal(o)
+	if err != nil {
+		return fail(err)
+	}
+	defer unix.Close(sealed)
+	exe, err := childExe(&m.plan.userns)
+	if err != nil {
+		return fail(err)
+	}
+	defer exe.close()
+	m.program = childProgram(m.plan, exe, sealed, m.options.PreserveFDs)
+	child, err := m.plan.userns.Start(m.program, -1, o.Status, m.parent)
+	if o.Gate >= 0 {
+		unix.Close(o.Gate)
+	}
+	if err != nil {
+		return explain(err)
+	}
+	m.process.PID, m.process.PidFD = child.PID, child.PidFD
+	return nil
+}
+
+// explain adds to a refusal of the kernel what can be found out about it.
+func explain(err error) error {
+	var step *userns.StepError
+	if errors.As(err, &step) {
+		return userns.Explain(step.Step, step.Errno, userns.GatherProbe())
+	}
+	return err
+}
+
+// makeGate makes the socket at which a created container waits for `start`. It
+// is bound by its short path below /proc, since sun_path takes 108 bytes.
+func (m *maker) makeGate() (int, error) {
+	if m.options.Start {
+		return -1, nil
+	}
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, fmt.Errorf("make the gate: %w", err)
+	}
+	if err := unix.Bind(fd, gateAddress(m.c.dir)); err != nil {
+		unix.Close(fd)
+		return -1, fmt.Errorf("bind the gate in %s: %w", m.c.dir.path, err)
+	}
+	if err := unix.Listen(fd, 1); err != nil {
+		unix.Close(fd)
+		return -1, fmt.Errorf("listen at the gate: %w", err)
+	}
+	return fd, nil
+}
+
+func gateAddress(d *dir) *unix.SockaddrUnix {
+	return &unix.SockaddrUnix{Name: fmt.Sprintf("/proc/self/fd/%d/%s", d.fd, gateName)}
+}
+
+// mapIDs gives the child its ids and tells it.
+func (m *maker) mapIDs() error {
+	if m.plan.userns.User == userns.UserNew {
+		if err := m.plan.ids.Write(m.process.PID); err != nil {
+			return m.preferFault(err)
+		}
+	}
+	if err := say(m.parent, wordMapped, pidBytes(m.process.PID), -1); err != nil {
+		return m.preferFault(errSilent)
+	}
+	return nil
+}
+
+// preferFault returns what the child has already said, since its end is often
+// why the parent fails; else err.
+func (m *maker) preferFault(err error) error {
+	unix.SetsockoptTimeval(m.parent, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Usec: 1})
+	if _, fault := m.hear(); fault != nil && !errors.Is(fault, errSilent) {
+		return fault
+	}
+	return err
+}
+
+// describe fills in the record while the child mounts.
+func (m *maker) describe() error {
+	record := &m.c.record
+	_, start, err := processStat(m.process.PID)
+	if err != nil {
+		return m.preferFault(fmt.Errorf("read the start time of process %d: %w", m.process.PID, err))
+	}
+	record.PID, record.StartTime, record.BootID = m.process.PID, start, bootID()
+	record.Namespaces = namespaceInodes(m.process.PID)
+	record.Made = make(map[string]uint64, len(record.Namespaces))
+	for _, k := range userns.Kinds() {
+		if m.plan.userns.New&k != 0 {
+			record.Made[userns.Name(k)] = record.Namespaces[userns.Name(k)]
+		}
+	}
+	m.plan.exec.Init = *record
+	if err := m.c.dir.write(execName, marshal(&m.plan.exec)); err != nil {
+		return err
+	}
+	if len(m.plan.hooks.Poststart)+len(m.plan.hooks.Poststop) > 0 {
+		return m.c.dir.write(hooksName, marshal(&m.plan.hooks))
+	}
+	return nil
+}
+
+// hear waits for the child's next word and turns its faults into errors.
+func (m *maker) hear() (message, error) {
+	for {
+		msg, err := hear(m.parent)
+		if err != nil {
+			return msg, err
+		}
+		if r, ok := linux.ParseReport(append([]byte{msg.word}, msg.rest...)); ok {
+			return msg, explain(&userns.StepError{Step: m.program.What(r.Step), Errno: r.Errno})
+		}
+		switch msg.word {
+		case wordFault:
+			var f Fault
+			if err := unmarshal(msg.rest, &f); err != nil {
+				return msg, err
+			}
+			return msg, &faultError{f}
+		case wordTerminal:
+			if m.process.Master, err = checkMaster(msg.fd); err != nil {
+				return msg, err
+			}
+			continue
+		}
+		return msg, nil
+	}
+}
+
+// await waits for one word; a child that ends without a word is told by how it ended.
+func (m *maker) await(word byte) error {
+	msg, err := m.hear()
+	if errors.Is(err, errSilent) {
+		status, werr := linux.Wait(m.process.PID)
+		if werr != nil {
+			return werr
+		}
+		m.process.PID = 0
+		return fmt.Errorf("the container's init ended before it was ready: %s", describeEnd(status))
+	}
+	if err != nil {
+		return err
+	}
+	if msg.word != word {
+		return fmt.Errorf("expected %q from the container's init, heard %q", word, msg.word)
+	}
+	return nil
+}
+
+func describeEnd(status unix.WaitStatus) string {
+	if status.Signaled() {
+		return fmt.Sprintf("signal %d (%s)", status.Signal(), status.Signal())
+	}
+	return fmt.Sprintf("exit status %d", status.ExitStatus())
+}
+
+// runtimeHooks runs prestart and createRuntime when all is mounted.
+func (m *maker) runtimeHooks() error {
+	h := m.plan.spec.Hooks
+	if !m.plan.orders.RuntimeHooks {
+		return nil
+	}
+	if err := m.await(wordBorn); err != nil {
+		return err
+	}
+	m.hooked = true
+	for _, k := range []struct {
+		kind string
+		list []specs.Hook
+	}{{"prestart", h.Prestart}, {"createRuntime", h.CreateRuntime}} { //nolint:staticcheck // deprecated, but engines use it
+		if err := m.c.runHooks(k.kind, k.list, specs.StateCreating); err != nil {
+			return err
+		}
+	}
+	if err := say(m.parent, wordHooked, nil, -1); err != nil {
+		return errSilent
+	}
+	return nil
+}
+
+func (c *Container) runHooks(kind string, list []specs.Hook, status specs.ContainerState) error {
+	if len(list) == 0 {
+		return nil
+	}
+	state, err := c.record.hookState(status)
+	if err != nil {
+		return err
+	}
+	return hooks.Run(list, state, hooks.Options{Kind: kind, Dir: c.record.Bundle})
+}
+
+// commit puts the container on disk when its init is ready, and lets it live.
+func (m *maker) commit() error {
+	if err := m.await(wordReady); err != nil {
+		return err
+	}
+	record := &m.c.record
+	record.Creating = false
+	if m.options.PidFile != "" {
+		if err := writePidFile(m.options.PidFile, m.process.PID); err != nil {
+			return err
+		}
+	}
+	if err := m.c.writeRecord(); err != nil {
+		return err
+	}
+	if err := say(m.parent, wordCommitted, nil, -1); err != nil {
+		return fmt.Errorf("the container's init ended when it was ready")
+	}
+	if !m.options.Start {
+		unix.Close(m.parent)
+		return nil
+	}
+	return m.started()
+}
+
+// started waits for the status socket's end, which is execve's success, and
+// runs the poststart hooks.
+func (m *maker) started() error {
+	_, err := m.hear()
+	if err == nil {
+		err = errors.New("the container's init said a word after its last")
+	}
+	if !errors.Is(err, errSilent) {
+		return err
+	}
+	unix.Close(m.parent)
+	m.parent = -1
+	return m.c.poststart()
+}
+
+// abort takes everything back after a failure.
+func (m *maker) abort(cause error) error {
+	if m.process.PID > 0 {
+		unix.PidfdSendSignal(m.process.PidFD, unix.SIGKILL, nil, 0)
+		if _, err := linux.Wait(m.process.PID); err != nil {
+			cause = errors.Join(cause, err)
+		}
+		unix.Close(m.process.PidFD)
+	}
+	if m.process.Master != nil {
+		m.process.Master.Close()
+	}
+	if m.parent >= 0 {
+		unix.Close(m.parent)
+	}
+	if m.options.PidFile != "" && !m.c.record.Creating {
+		os.Remove(m.options.PidFile)
+	}
+	if err := m.c.root.removeDir(m.options.ID, m.c.dir); err != nil {
+		cause = errors.Join(cause, err)
+	}
+	m.c.dir.close()
+	if m.hooked {
+		if err := m.c.runHooks("poststop", m.plan.hooks.Poststop, specs.StateStopped); err != nil {
+			cause = errors.Join(cause, err)
+		}
+	}
+	return cause
+}
+
+// writePidFile writes digits only: containerd parses the raw bytes. The file
+// appears at once and whole.
+func writePidFile(path string, pid int) error {
+	temporary := filepath.Join(filepath.Dir(path), fmt.Sprintf(".%s.%d", filepath.Base(path), os.Getpid()))
+	err := os.WriteFile(temporary, fmt.Appendf(nil, "%d", pid), 0o644)
+	if err == nil {
+		err = os.Rename(temporary, path)
+	}
+	if err != nil {
+		os.Remove(temporary)
+		return fmt.Errorf("--pid-file: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package container
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"mycr/idmap"
+	"mycr/linux"
+	"mycr/process"
+	"mycr/seccomp"
+	"mycr/userns"
+)
+
+// execBase is what exec needs of a container's configuration.
+type execBase struct {
+	Version       int
+	Init          Record // for delete --force, where the record itself is damaged
+	Process       specs.Process
+	Personality   *specs.LinuxPersonality
+	MemoryPolicy  *specs.LinuxMemoryPolicy
+	Seccomp       seccomp.Plan
+	IDs           idmap.Plan
+	KeepGroups    string
+	UserNamespace bool
+}
+
+// ExecOptions are what the command line says about a process that joins.
+type ExecOptions struct {
+	Process       *specs.Process // complete; see Container.Process
+	PidFile       string
+	ConsoleSocket string
+	PidfdSocket   string
+	PreserveFDs   int
+	Foreground    bool // the caller waits, and relays the terminal
+}
+
+// Process returns a copy of the configuration's process, from which exec
+// starts.
+func (c *Container) Process() (*specs.Process, error) {
+	base, err := c.base()
+	if err != nil {
+		return nil, err
+	}
+	return &base.Process, nil
+}
+
+func (c *Container) base() (*execBase, error) {
+	b, err := c.dir.read(execName)
+	if err != nil {
+		return nil, err
+	}
+	base := &execBase{}
+	if err := unmarshal(b, base); err != nil || base.Version != recordVersion {
+		return nil, fmt.Errorf("%s/%s is not of this version of mycr: %v", c.dir.path, execName, err)
+	}
+	return base, nil
+}
+
+// OpenRoot returns a descriptor of the container's root directory, for
+// openat2(2) with RESOLVE_IN_ROOT.
+func (c *Container) OpenRoot() (int, error) {
+	fd, err := unix.Open(fmt.Sprintf("/proc/%d/root", c.record.PID), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, fmt.Errorf("open the container's root: %w", err)
+	}
+	return fd, nil
+}
+
+// Exec starts a process in all of a running container's namespaces. This mycr
+// must run from a sealed executable (SealSelf): the new process is a raw child
+// of it, whose next execve is the program.
+func (c *Container) Exec(o ExecOptions) (*Process, error) {
+	switch status := c.Status(); status {
+	case specs.StateRunning, specs.StateCreated:
+	case specs.StateStopped:
+		return nil, errors.New("cannot exec in a stopped container")
+	default:
+		return nil, fmt.Errorf("cannot exec in a container that is %s", status)
+	}
+	if !linux.ExeIsSealed() {
+		return nil, errors.New("exec from an executable that the container could overwrite")
+	}
+	base, err := c.base()
+	if err != nil {
+		return nil, err
+	}
+	pidfd, err := c.record.open()
+	if err != nil {
+		return nil, errors.New("cannot exec in a stopped container")
+	}
+	defer unix.Close(pidfd)
+	j := &joiner{c: c, o: &o, base: base, pidfd: pidfd, console: -1, listener: -1}
+	defer j.close()
+	runtime.LockOSThread()
+	for _, step := range []func() error{j.decide, j.openSockets, j.start, j.finish} {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	return &j.process, nil
+}
+
+// joiner is a process joining a container, from the parent's side.
+type joiner struct {
+	c        *Container
+	o        *ExecOptions
+	base     *execBase
+	pidfd    int
+	plan     process.Plan
+	program  *linux.Program
+	parent   int // our end of the status socket
+	console  int // where the child sends its terminal, or -1
+	master   int // our end of it, where we relay, or -1
+	listener int // connected to the seccomp agent, or -1
+	fds      []int
+	process  Process
+}
+
+func (j *joiner) close() {
+	for _, fd := range j.fds {
+		unix.Close(fd)
+	}
+}
+
+func (j *joiner) decide() error {
+	facts, err := process.Gather(j.o.Process)
+	if err != nil {
+		return err
+	}
+	facts.Exec = true
+	fillProcessFacts(&facts, j.base.UserNamespace, j.base.IDs, map[string]string{keepGroups: j.base.KeepGroups})
+	l := &specs.Linux{Personality: j.base.Personality, MemoryPolicy: j.base.MemoryPolicy}
+	if j.plan, err = process.Resolve(j.o.Process, l, facts); err != nil {
+		return err
+	}
+	return j.plan.RaiseLimits()
+}
+
+func (j *joiner) openSockets() error {
+	terminal := j.o.Process.Terminal
+	switch {
+	case j.o.ConsoleSocket != "" && !terminal:
+		return errors.New("--console-socket: the process has no terminal to send")
+	case terminal && j.o.ConsoleSocket == "" && !j.o.Foreground:
+		return &withHint{errors.New("the process wants a terminal, but nobody takes it: cannot allocate tty if mycr will detach without setting console socket"),
+			"leave --detach out, or give --console-socket PATH"}
+	}
+	p := &plan{}
+	defer func() { j.fds = append(j.fds, p.fds...) }()
+	var err error
+	j.master = -1
+	switch {
+	case j.o.ConsoleSocket != "":
+		if j.console, err = p.connect(j.o.ConsoleSocket); err != nil {
+			return fmt.Errorf("--console-socket: %w", err)
+		}
+	case terminal:
+		pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return fmt.Errorf("make a socket pair: %w", err)
+		}
+		j.fds = append(j.fds, pair[:]...)
+		j.master, j.console = pair[0], pair[1]
+	}
+	if j.base.Seccomp.Notify {
+		if j.listener, err = p.connect(j.base.Seccomp.ListenerPath); err != nil {
+			return fmt.Errorf("linux.seccomp.listenerPath: %w", err)
+		}
+	}
+	return nil
+}
+
+// start runs the list: join, fork into the pid namespace, the last steps.
+func (j *joiner) start() error {
+	flags, err := j.differing()
+	if err != nil {
+		return err
+	}
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("make the status socket: %w", err)
+	}
+	j.parent = pair[0]
+	j.fds = append(j.fds, pair[0])
+	options := process.ProgramOptions{
+		ProcFD: -1, ConsoleSocket: j.console, PreserveFDs: j.o.PreserveFDs, KeepFDs: []int{pair[1]},
+	}
+	if j.listener >= 0 {
+		options.KeepFDs = append(options.KeepFDs, j.listener)
+	}
+	state := specs.State{Version: j.c.record.OCIVersion, ID: j.c.record.ID, Status: specs.StateRunning, Pid: j.c.record.PID, Bundle: j.c.record.Bundle, Annotations: j.c.record.Annotations}
+	if options.Seccomp, err = filterSteps(&j.base.Seccomp, j.listener, state, 0); err != nil {
+		unix.Close(pair[1])
+		return err
+	}
+	p := linux.NewProgram()
+	j.plan.AddEarly(p)
+	// Nobody in the container may look into us, from before we are in it
+	// (CVE-2016-9962); the memory of a process that was not executed in the
+	// container's user namespace belongs to ours, so its root cannot either.
+	p.Call("become undumpable", unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
+	if flags != 0 {
+		p.Call("join the container's namespaces", unix.SYS_SETNS, j.pidfd, flags)
+	}
+	p.Fork("fork into the container", 0)
+	p.Add(j.plan.Program(options))
+	j.program = p
+	between, err := linux.Clone(0, -1, p, pair[1])
+	unix.Close(pair[1])
+	if err != nil {
+		return fmt.Errorf("fork: %w", err)
+	}
+	defer unix.Close(between.PidFD)
+	report, err := linux.ReadReport(j.parent)
+	if _, werr := linux.Wait(between.PID); err == nil {
+		err = werr
+	}
+	switch {
+	case err != nil:
+		return fmt.Errorf("join the container: %w", err)
+	case report.Forked == 0:
+		return fmt.Errorf("%s: %w", p.What(report.Step), report.Errno)
+	}
+	j.process.PID = report.Forked
+	if j.process.PidFD, err = unix.PidfdOpen(report.Forked, 0); err != nil {
+		return fmt.Errorf("open process %d: %w", report.Forked, err)
+	}
+	return nil
+}
+
+// differing returns the namespaces of the container that are not ours.
+func (j *joiner) differing() (flags uint64, err error) {
+	for _, k := range userns.Kinds() {
+		var ours, theirs unix.Stat_t
+		if err := unix.Stat("/proc/self/ns/"+userns.Name(k), &ours); errors.Is(err, unix.ENOENT) {
+			continue // a kind that this kernel does not have
+		} else if err != nil {
+			return 0, fmt.Errorf("own %s namespace: %w", userns.Name(k), err)
+		}
+		if err := unix.Stat(fmt.Sprintf("/proc/%d/ns/%s", j.c.record.PID, userns.Name(k)), &theirs); err != nil {
+			return 0, fmt.Errorf("%s namespace of the container: %w", userns.Name(k), err)
+		}
+		if ours.Ino != theirs.Ino {
+			flags |= k
+		}
+	}
+	return flags, nil
+}
+
+// finish waits for execve, whose success is the status socket's end.
+func (j *joiner) finish() error {
+	report, err := linux.ReadReport(j.parent)
+	if err == nil {
+		linux.Wait(j.process.PID)
+		unix.Close(j.process.PidFD)
+		root, rootErr := j.c.OpenRoot()
+		if rootErr != nil {
+			root = -1
+		} else {
+			defer unix.Close(root)
+		}
+		return execFailure(&j.plan, j.program, "", report.Step, report.Errno, root)
+	}
+	if j.master >= 0 {
+		m, err := hear(j.master)
+		if err == nil {
+			j.process.Master, err = checkMaster(m.fd)
+		}
+		if err != nil {
+			return j.undo(fmt.Errorf("receive the terminal: %w", err))
+		}
+	}
+	if j.o.PidFile != "" {
+		if err := writePidFile(j.o.PidFile, j.process.PID); err != nil {
+			return j.undo(err)
+		}
+	}
+	return nil
+}
+
+func (j *joiner) undo(cause error) error {
+	unix.PidfdSendSignal(j.process.PidFD, unix.SIGKILL, nil, 0)
+	_, err := linux.Wait(j.process.PID)
+	return errors.Join(cause, err)
+}
+
+// checkMaster makes sure that what came out of a container is the master of a
+// terminal, and not a device or file that reading and writing would do harm to.
+func checkMaster(fd int) (*os.File, error) {
+	if fd < 0 {
+		return nil, errors.New("no descriptor came with the terminal")
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFCHR || st.Rdev != unix.Mkdev(5, 2) {
+		unix.Close(fd)
+		return nil, errors.New("what the container sent is no terminal")
+	}
+	return os.NewFile(uintptr(fd), "terminal"), nil
+}
+
+func sorted(names []string) []string {
+	slices.Sort(names)
+	return names
+}

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package container
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"mycr/linux"
+	"mycr/netns"
+	"mycr/process"
+	"mycr/rootfs"
+	"mycr/seccomp"
+)
+
+// ordersVersion changes with the meaning of a field.
+const ordersVersion = 1
+
+// Orders are all that the container's init needs; it asks nothing, and reads
+// no environment variable. They travel in a sealed memfd.
+type Orders struct {
+	Version int
+	ID      string
+
+	// Descriptors, or -1.
+	Status   int // the child's end of the status socket
+	Gate     int // listening socket at which `start` connects; -1 starts at once
+	Console  int // connected socket that gets the terminal's master
+	Listener int // connected socket that gets the seccomp listener
+
+	// The ids that build the container, as its user namespace has them.
+	UID, GID uint32
+	SetIDs   bool
+
+	Rootfs     rootfs.Plan
+	Net        netns.Plan
+	Process    process.Plan
+	Seccomp    seccomp.Plan
+	Hostname   string
+	Domainname string
+	Sysctls    []Sysctl
+	Keyring    string // name of the session keyring; "" keeps the caller's
+
+	RuntimeHooks    bool // the parent runs hooks when it hears "born"
+	CreateContainer []specs.Hook
+	StartContainer  []specs.Hook
+	HookState       specs.State // without pid and status
+
+	PreserveFDs   int
+	Terminal      bool
+	Reaper        bool // init stays, runs the process as its child and reaps
+	DieWithParent bool // the container ends with the mycr that started it
+}
+
+// Sysctl is one parameter, its key with slashes.
+type Sysctl struct{ Key, Value string }
+
+// The words on the status socket, each the first byte of a message.
+const (
+	wordMapped    = 'm' // parent: ids are mapped; 4 bytes of pid follow
+	wordBorn      = 'b' // child: all is mounted, nothing pivoted
+	wordHooked    = 'h' // parent: its hooks have run
+	wordReady     = 'r' // child: the container is created
+	wordCommitted = 'c' // parent: the state is on disk
+	wordTerminal  = 't' // child: a terminal's master comes with this
+	wordFault     = 'F' // child: a Fault follows
+)
+
+// Fault is what went wrong in the child.
+type Fault struct {
+	Text string
+	Hint string
+	Hook bool // a hook failed
+}
+
+// faultError is a Fault as the parent's error.
+type faultError struct{ fault Fault }
+
+func (e *faultError) Error() string { return e.fault.Text }
+
+// Hint returns what to type, or "".
+func (e *faultError) Hint() string { return e.fault.Hint }
+
+// hookError marks that a hook failed.
+type hookError struct{ error }
+
+// Unwrap returns the hook's error.
+func (e *hookError) Unwrap() error { return e.error }
+
+// hinted is what errors of the rooms have that know a remedy.
+type hinted interface{ Hint() string }
+
+func faultOf(err error) Fault {
+	f := Fault{Text: err.Error()}
+	var hook *hookError
+	f.Hook = errors.As(err, &hook)
+	var h hinted
+	if errors.As(err, &h) {
+		f.Hint = h.Hint()
+	}
+	return f
+}
+
+// seal writes orders to a memfd that nobody can change.
+func seal(o *Orders) (int, error) {
+	fd, err := linux.Memfd("mycr-orders", false)
+	if err != nil {
+		return -1, err
+	}
+	data := marshal(o)
+	if n, err := unix.Write(fd, data); err != nil || n != len(data) {
+		unix.Close(fd)
+		return -1, fmt.Errorf("write orders: %d of %d bytes: %w", n, len(data), err)
+	}
+	if err := linux.Seal(fd); err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// unseal reads orders and refuses a descriptor that is not sealed.
+func unseal(fd int) (*Orders, error) {
+	seals, err := unix.FcntlInt(uintptr(fd), unix.F_GET_SEALS, 0)
+	if err != nil || seals&unix.F_SEAL_WRITE == 0 {
+		return nil, errors.New("init is not for people: it takes sealed orders from mycr")
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return nil, err
+	}
+	data := make([]byte, st.Size)
+	if n, err := unix.Pread(fd, data, 0); err != nil || n != len(data) {
+		return nil, fmt.Errorf("read orders: %d of %d bytes: %w", n, len(data), err)
+	}
+	var o Orders
+	if err := unmarshal(data, &o); err != nil {
+		return nil, fmt.Errorf("read orders: %w", err)
+	}
+	if o.Version != ordersVersion {
+		return nil, fmt.Errorf("orders have version %d, this mycr knows %d", o.Version, ordersVersion)
+	}
+	return &o, nil
+}
+
+// say sends one message, with a descriptor where right is not -1.
+func say(socket int, word byte, rest []byte, right int) error {
+	var oob []byte
+	if right >= 0 {
+		oob = unix.UnixRights(right)
+	}
+	return unix.Sendmsg(socket, append([]byte{word}, rest...), oob, nil, unix.MSG_NOSIGNAL)
+}
+
+// message is one that was heard.
+type message struct {
+	word byte
+	rest []byte
+	fd   int // received descriptor, or -1
+}
+
+// errSilent is the end of the other side without a word.
+var errSilent = errors.New("the other side is gone")
+
+// hear waits for one message.
+func hear(socket int) (message, error) {
+	buf := make([]byte, 16<<10)
+	oob := make([]byte, unix.CmsgSpace(4))
+	for {
+		n, oobn, _, _, err := unix.Recvmsg(socket, buf, oob, unix.MSG_CMSG_CLOEXEC)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil || n == 0 {
+			return message{fd: -1}, errSilent
+		}
+		m := message{word: buf[0], rest: buf[1:n], fd: -1}
+		if oobn > 0 {
+			m.fd = rightIn(oob[:oobn])
+		}
+		return m, nil
+	}
+}
+
+func rightIn(oob []byte) int {
+	messages, err := unix.ParseSocketControlMessage(oob)
+	if err != nil || len(messages) != 1 {
+		return -1
+	}
+	fds, err := unix.ParseUnixRights(&messages[0])
+	if err != nil || len(fds) != 1 {
+		return -1
+	}
+	return fds[0]
+}
+
+func pidBytes(pid int) []byte { return binary.NativeEndian.AppendUint32(nil, uint32(pid)) }
+
+func pidOf(b []byte) int {
+	if len(b) != 4 {
+		return 0
+	}
+	return int(binary.NativeEndian.Uint32(b))
+}

@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package container
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"sort"
+	"strings"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"mycr/bundle"
+	"mycr/cgroupdelegate"
+	"mycr/idmap"
+	"mycr/linux"
+	"mycr/netns"
+	"mycr/process"
+	"mycr/rootfs"
+	"mycr/seccomp"
+	"mycr/userns"
+)
+
+// plan is everything that was decided about a new container.
+type plan struct {
+	spec   *specs.Spec
+	userns userns.Plan
+	ids    idmap.Plan
+	orders Orders
+	exec   execBase
+	hooks  laterHooks
+	record Record
+	fds    []int // to be closed when the child has them
+}
+
+// laterHooks are those that a later command runs; they are kept apart from the
+// record, which every command reads.
+type laterHooks struct {
+	Version   int
+	Poststart []specs.Hook
+	Poststop  []specs.Hook
+}
+
+// hooksName is the file of laterHooks in the state directory.
+const hooksName = "hooks"
+
+func (p *plan) close() {
+	for _, fd := range p.fds {
+		unix.Close(fd)
+	}
+}
+
+// resolve lets each room decide, from the top of the house to its floor.
+func resolve(o *CreateOptions) (_ *plan, err error) {
+	p := &plan{}
+	defer func() {
+		if err != nil {
+			p.close()
+		}
+	}()
+	if err := p.read(o); err != nil {
+		return nil, err
+	}
+	for _, decide := range []func(*CreateOptions) error{
+		p.decideNamespaces, p.decideRootfs, p.decideProcess, p.decideSeccomp, p.decideCgroup, p.decideOrders, p.decideSockets,
+	} {
+		if err := decide(o); err != nil {
+			return nil, err
+		}
+	}
+	p.describe(o)
+	return p, nil
+}
+
+// read takes the specification from the bundle, unless the caller made one.
+func (p *plan) read(o *CreateOptions) error {
+	dir, err := filepath.Abs(o.Bundle)
+	if err != nil {
+		return fmt.Errorf("--bundle %q: %w", o.Bundle, err)
+	}
+	o.Bundle = dir
+	if p.spec = o.Spec; p.spec == nil {
+		if p.spec, err = bundle.Read(dir); err != nil {
+			return err
+		}
+	}
+	if err := bundle.Check(p.spec); err != nil {
+		return err
+	}
+	if p.spec.Process == nil {
+		return errors.New("process property must not be empty")
+	}
+	if p.spec.Linux == nil {
+		p.spec.Linux = &specs.Linux{}
+	}
+	return nil
+}
+
+func (p *plan) decideNamespaces(*CreateOptions) error {
+	facts, err := userns.Gather(p.spec.Linux)
+	for _, t := range facts.Targets {
+		p.fds = append(p.fds, t.FD)
+		if t.Owner >= 0 {
+			p.fds = append(p.fds, t.Owner)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if p.userns, err = userns.Resolve(p.spec.Linux, facts); err != nil {
+		return err
+	}
+	idFacts, err := idmap.Gather(filepath.Dir(linux.ExePath()))
+	if err != nil {
+		return err
+	}
+	l := *p.spec.Linux
+	if p.userns.User == userns.UserJoined {
+		if err := p.joinedMaps(&l); err != nil {
+			return err
+		}
+	}
+	p.ids, err = idmap.Resolve(&l, p.spec.Process.User, idFacts)
+	return err
+}
+
+// joinedMaps puts into l the user namespace that is joined and its maps as the
+// kernel has them, whatever the bundle says of them.
+func (p *plan) joinedMaps(l *specs.Linux) error {
+	uids, gids, err := p.userns.Maps()
+	if err != nil {
+		return explain(err)
+	}
+	if l.UIDMappings, err = toSpec(uids); err != nil {
+		return err
+	}
+	if l.GIDMappings, err = toSpec(gids); err != nil {
+		return err
+	}
+	if p.userns.AutoUser {
+		j := p.userns.Joined(unix.CLONE_NEWUSER)
+		l.Namespaces = append(append([]specs.LinuxNamespace(nil), l.Namespaces...), specs.LinuxNamespace{Type: specs.UserNamespace, Path: j.Path})
+	}
+	return nil
+}
+
+func toSpec(text string) ([]specs.LinuxIDMapping, error) {
+	maps, err := idmap.ParseMaps([]byte(text))
+	if err != nil {
+		return nil, err
+	}
+	var list []specs.LinuxIDMapping
+	for _, m := range maps {
+		list = append(list, specs.LinuxIDMapping{ContainerID: m.ContainerID, HostID: m.HostID, Size: m.Size})
+	}
+	return list, nil
+}
+
+// inUserNamespace tells whether the container's user namespace is not the
+// initial one.
+func (p *plan) inUserNamespace() bool {
+	return p.userns.User != userns.UserShared || !initialUserNamespace()
+}
+
+func (p *plan) decideRootfs(o *CreateOptions) error {
+	facts, err := rootfs.Gather(p.spec)
+	if err != nil {
+		return err
+	}
+	facts.UserNamespace = p.inUserNamespace()
+	facts.NewUserNamespace = p.userns.User != userns.UserShared
+	facts.OwnNetwork = p.userns.Has(unix.CLONE_NEWNET)
+	facts.OwnCgroup = p.userns.Has(unix.CLONE_NEWCGROUP)
+	facts.OwnIPC = p.userns.Has(unix.CLONE_NEWIPC)
+	facts.OwnPID = p.userns.Has(unix.CLONE_NEWPID)
+	facts.OwnMount = p.userns.Has(unix.CLONE_NEWNS)
+	facts.NoPivot = o.NoPivot
+	facts.MappedUIDs, facts.MappedGIDs = rootfsMaps(p.ids.UIDs), rootfsMaps(p.ids.GIDs)
+	p.orders.Rootfs, err = rootfs.Resolve(p.spec, o.Bundle, facts)
+	return err
+}
+
+func rootfsMaps(maps []idmap.Map) []rootfs.Map {
+	list := make([]rootfs.Map, len(maps))
+	for i, m := range maps {
+		list[i] = rootfs.Map{ContainerID: m.ContainerID, HostID: m.HostID, Size: m.Size}
+	}
+	return list
+}
+
+func (p *plan) decideProcess(o *CreateOptions) error {
+	facts, err := process.Gather(p.spec.Process)
+	if err != nil {
+		return err
+	}
+	fillProcessFacts(&facts, p.userns.User != userns.UserShared, p.ids, p.spec.Annotations)
+	p.orders.Process, err = process.Resolve(p.spec.Process, p.spec.Linux, facts)
+	return err
+}
+
+// keepGroups is podman's --group-add keep-groups.
+const keepGroups = "run.oci.keep_original_groups"
+
+func fillProcessFacts(f *process.Facts, userNamespace bool, ids idmap.Plan, annotations map[string]string) {
+	f.UserNamespace = userNamespace
+	f.SetgroupsDenied = ids.DenySetgroups
+	f.KeepGroups = annotations[keepGroups] != "" && annotations[keepGroups] != "0"
+	for _, m := range ids.UIDs {
+		f.UIDs = append(f.UIDs, process.IDRange{First: m.ContainerID, Size: m.Size})
+	}
+	for _, m := range ids.GIDs {
+		f.GIDs = append(f.GIDs, process.IDRange{First: m.ContainerID, Size: m.Size})
+	}
+}
+
+func (p *plan) decideSeccomp(*CreateOptions) (err error) {
+	p.orders.Seccomp, err = seccomp.Resolve(p.spec.Linux.Seccomp, seccomp.Facts{Arch: runtime.GOARCH})
+	return err
+}
+
+func (p *plan) decideCgroup(o *CreateOptions) (err error) {
+	facts := cgroupdelegate.Facts{Manager: o.Manager, UserNamespace: p.inUserNamespace()}
+	p.record.Cgroup, err = cgroupdelegate.Resolve(p.spec, facts)
+	return err
+}
+
+func (p *plan) decideOrders(o *CreateOptions) (err error) {
+	s, b := p.spec, &p.orders
+	b.Version, b.ID = ordersVersion, o.ID
+	b.Status, b.Gate, b.Console, b.Listener = -1, -1, -1, -1
+	b.UID, b.GID = p.ids.SetupUID, p.ids.SetupGID
+	b.SetIDs = p.userns.User != userns.UserShared
+	if b.Net, err = netns.Resolve(o.Network, netns.Facts{New: p.userns.New&unix.CLONE_NEWNET != 0}); err != nil {
+		return err
+	}
+	b.Hostname, b.Domainname = s.Hostname, s.Domainname
+	b.Sysctls = sysctls(s.Linux.Sysctl)
+	if !o.NoNewKeyring {
+		b.Keyring = "_ses." + o.ID
+	}
+	if h := s.Hooks; h != nil {
+		b.RuntimeHooks = len(h.Prestart)+len(h.CreateRuntime) > 0 //nolint:staticcheck // deprecated, but engines use it
+		b.CreateContainer, b.StartContainer = h.CreateContainer, h.StartContainer
+		p.hooks = laterHooks{Version: recordVersion, Poststart: h.Poststart, Poststop: h.Poststop}
+	}
+	b.HookState = specs.State{Version: s.Version, ID: o.ID, Bundle: o.Bundle, Annotations: s.Annotations}
+	b.Terminal, b.Reaper, b.DieWithParent = s.Process.Terminal, o.Reaper, o.DieWithParent
+	b.PreserveFDs = o.PreserveFDs
+	p.exec = execBase{
+		Version: recordVersion, Process: *s.Process, Personality: s.Linux.Personality, MemoryPolicy: s.Linux.MemoryPolicy,
+		Seccomp: b.Seccomp, IDs: p.ids, KeepGroups: s.Annotations[keepGroups], UserNamespace: b.SetIDs,
+	}
+	return nil
+}
+
+// sysctls sorts by key, and writes keys with slashes: in one that has dots
+// only, a dot separates; in one with a slash first, dots are part of a name
+// (sysctl.d(5)).
+func sysctls(m map[string]string) []Sysctl {
+	var list []Sysctl
+	for k, v := range m {
+		if dot, slash := strings.IndexByte(k, '.'), strings.IndexByte(k, '/'); slash < 0 || dot >= 0 && dot < slash {
+			k = strings.Map(func(r rune) rune {
+				switch r {
+				case '.':
+					return '/'
+				case '/':
+					return '.'
+				}
+				return r
+			}, k)
+		}
+		list = append(list, Sysctl{k, v})
+	}
+	sort.Slice(list, func(i, j int) bool { return list[i].Key < list[j].Key })
+	return list
+}
+
+// decideSockets connects to those who wait for a descriptor.
+func (p *plan) decideSockets(o *CreateOptions) (err error) {
+	terminal := p.spec.Process.Terminal
+	switch {
+	case o.ConsoleSocket != "" && !terminal:
+		return errors.New("--console-socket: process.terminal is false, so there is no terminal to send")
+	case o.ConsoleSocket == "" && terminal && !o.Foreground:
+		return &withHint{errors.New("process.terminal is true, but nobody takes the terminal: cannot allocate tty if mycr will detach without setting console socket"),
+			"run in the foreground, or give --console-socket PATH"}
+	case o.ConsoleSocket != "":
+		if p.orders.Console, err = p.connect(o.ConsoleSocket); err != nil {
+			return fmt.Errorf("--console-socket: %w", err)
+		}
+	}
+	if p.orders.Seccomp.Notify {
+		if p.orders.Listener, err = p.connect(p.orders.Seccomp.ListenerPath); err != nil {
+			return fmt.Errorf("linux.seccomp.listenerPath: %w", err)
+		}
+	}
+	for fd := 3; fd < 3+o.PreserveFDs; fd++ {
+		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
+			return fmt.Errorf("--preserve-fds %d: descriptor %d is not open", o.PreserveFDs, fd)
+		}
+	}
+	return nil
+}
+
+func (p *plan) connect(path string) (int, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, err
+	}
+	p.fds = append(p.fds, fd)
+	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: path}); err != nil {
+		return -1, fmt.Errorf("connect to %q: %w", path, err)
+	}
+	return fd, nil
+}
+
+func (p *plan) describe(o *CreateOptions) {
+	s, r := p.spec, &p.record
+	r.Version, r.ID, r.Created, r.Creating = recordVersion, o.ID, now(), true
+	r.OCIVersion, r.Bundle, r.Annotations = s.Version, o.Bundle, s.Annotations
+	r.Rootfs = s.Root.Path
+	if !filepath.IsAbs(r.Rootfs) {
+		r.Rootfs = filepath.Join(o.Bundle, r.Rootfs)
+	}
+	r.BootID = bootID()
+	r.Poststart, r.Poststop = len(p.hooks.Poststart) > 0, len(p.hooks.Poststop) > 0
+	r.SharedPID = !p.userns.Has(unix.CLONE_NEWPID) || p.userns.Joined(unix.CLONE_NEWPID) != nil
+	for _, notes := range [][]string{p.ids.Notes, p.orders.Process.Notes, p.orders.Seccomp.Notes, p.orders.Rootfs.Notes, r.Cgroup.Notes} {
+		r.Notes = append(r.Notes, notes...)
+	}
+}
