@@ -7,6 +7,7 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -55,7 +56,10 @@ func checkResources(r *specs.LinuxResources) error {
 }
 
 func onlyV1(where string, value any) error {
-	return fmt.Errorf("%s: %#v is for cgroup v1, and this runtime uses cgroup v2 only", where, value)
+	if name, ok := value.(string); ok {
+		value = strconv.Quote(name)
+	}
+	return fmt.Errorf("%s: %v is for cgroup v1, and this runtime uses cgroup v2 only", where, value)
 }
 
 func checkDeviceRules(rules []specs.LinuxDeviceCgroup) error {
