@@ -46,29 +46,31 @@ func (p *profile) multiplexInto(c *cell, calls []call, mask uint64) {
 		if !ok {
 			continue
 		}
-		action, entry := p.whatever(&p.byName[name])
-		if action == c.action || (c.action != p.fallback && !stricter(action, c.action)) {
+		r := p.whatever(&p.byName[name])
+		if r == nil || r.action == c.action || (c.action != p.fallback && !stricter(r.action, c.action)) {
 			continue
 		}
 		conds := []cond{{op: maskedEqual, value: mask, two: m.number}}
-		p.rules = append(p.rules, rule{entry, action, conds})
+		p.rules = append(p.rules, rule{r.entry, r.action, conds})
 		chain = p.insert(chain, int32(len(p.rules)-1))
 	}
 	c.chain = chain
 }
 
-// whatever returns the action that holds for a system call whose arguments
-// cannot be seen: the strictest of the rules with conditions, where that is
-// stricter than what holds without them.
-func (p *profile) whatever(v *verdict) (action uint32, entry int) {
-	action, entry = p.fallback, -1
+// whatever returns the rule that holds for a system call whose arguments cannot
+// be seen: the strictest of those with conditions, where it is stricter than
+// what holds without them; nil where that is the default action.
+func (p *profile) whatever(v *verdict) *rule {
+	var base *rule
+	action := p.fallback
 	if v.base != 0 {
-		action, entry = p.rules[v.base-1].action, p.rules[v.base-1].entry
+		base = &p.rules[v.base-1]
+		action = base.action
 	}
 	if v.chain != 0 {
 		if r := &p.rules[p.links[v.chain-1].rule]; stricter(r.action, action) {
-			return r.action, r.entry
+			return r
 		}
 	}
-	return action, entry
+	return base
 }
