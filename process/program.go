@@ -31,6 +31,10 @@ type ProgramOptions struct {
 	// KeepFDs stay open until execve, which closes them: the status socket, the
 	// seccomp agent's, and in a Go process the poller's (see PollerFDs).
 	KeepFDs []int
+	// MarkOnly leaves all other descriptors to execve: for a Go process, whose
+	// runtime aborts where its poller's are gone. What is open there then is
+	// the caller's care (CVE-2024-21626).
+	MarkOnly bool
 	// ParentDeathSignal is sent to the process when its parent dies, 0 is none.
 	ParentDeathSignal int
 	// Seccomp adds the filter's steps, at the one place where they belong.
@@ -233,6 +237,10 @@ func (plan *Plan) addRlimits(p *linux.Program) {
 func (plan *Plan) addDescriptors(p *linux.Program, o ProgramOptions) {
 	for fd := 3; fd < 3+o.PreserveFDs; fd++ {
 		p.Call(fmt.Sprintf("preserve descriptor %d", fd), unix.SYS_FCNTL, fd, unix.F_SETFD, 0)
+	}
+	if o.MarkOnly {
+		p.Call("mark descriptors", unix.SYS_CLOSE_RANGE, 3+o.PreserveFDs, uint32(1<<32-1), unix.CLOSE_RANGE_CLOEXEC)
+		return
 	}
 	keep := slices.Clone(o.KeepFDs)
 	slices.Sort(keep)
