@@ -130,9 +130,6 @@ func (p *profile) lay(s []span, a *arch, native *arch, bit uint32) []span {
 		last = max(last, int(nr-a.base))
 	}
 	p.multiplex(&cells, a)
-	if a == native {
-		p.killExecve(&cells, a)
-	}
 	tail := fallback
 	if last >= 0 && p.answersENOSYS() {
 		tail.action = retENOSYS
@@ -143,6 +140,9 @@ func (p *profile) lay(s []span, a *arch, native *arch, bit uint32) []span {
 		}
 	} else {
 		last = size - 1
+	}
+	if a == native {
+		p.execve(&cells, last, tail, a)
 	}
 	if a.base > 0 {
 		s = add(s, bit, fallback)
@@ -170,14 +170,21 @@ func (p *profile) answersENOSYS() bool {
 	return p.fallback != retENOSYS
 }
 
-// killExecve lets the whole process end where the filter would end a thread at
-// execve: it is the container's first execve that ends so, made by a thread of
-// a process that can have others, which would stay behind and be waited for.
-func (p *profile) killExecve(cells *[640]cell, a *arch) {
+// execve looks at what becomes of the container's own execve, which is made by
+// the thread that took the filter. Where the filter would end that thread, it
+// ends the process: the thread may have others beside it, which would stay
+// behind and be waited for. No program is there yet to see the difference.
+func (p *profile) execve(cells *[640]cell, last int, tail cell, a *arch) {
 	nr, _ := a.number(nameExecve)
-	if c := &cells[nr-a.base]; *c == (cell{action: unix.SECCOMP_RET_KILL_THREAD}) {
+	if int(nr-a.base) > last {
+		p.start = tail
+		return
+	}
+	c := &cells[nr-a.base]
+	if *c == (cell{action: unix.SECCOMP_RET_KILL_THREAD}) {
 		c.action = unix.SECCOMP_RET_KILL_PROCESS
 	}
+	p.start = *c
 }
 
 // tree emits the search over spans and returns its start.

@@ -19,6 +19,7 @@ type profile struct {
 	rules    []rule
 	links    []link
 	byName   [nameCount]verdict
+	start    cell // what the native execve meets
 	notes    []string
 }
 

@@ -69,7 +69,7 @@ func TestFilterMeansWhatTheProfileSays(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := drawProfile(t)
 		goarch := rapid.SampledFrom(goarches).Draw(t, "goarch")
-		plan, err := Resolve(s, Facts{Arch: goarch})
+		plan, _, err := resolve(s, &Facts{Arch: goarch})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -144,7 +144,7 @@ func TestNotes(t *testing.T) {
 			{Names: []string{"umount2"}, Action: specs.ActAllow},
 		},
 	}
-	plan, err := Resolve(s, Facts{Arch: "s390x"})
+	plan, _, err := resolve(s, &Facts{Arch: "s390x"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,11 +231,8 @@ func FuzzResolve(f *testing.F) {
 					{Index: index, Value: value, ValueTwo: two, Op: specs.LinuxSeccompOperator(op)}, {Index: 1, Value: two, Op: specs.OpLessEqual}}},
 			}}
 		for _, goarch := range goarches {
-			plan, err := Resolve(s, Facts{Arch: goarch})
+			plan, _, err := resolve(s, &Facts{Arch: goarch})
 			if err != nil {
-				if len(plan.Filter) != 0 {
-					t.Fatal("a filter beside an error")
-				}
 				continue
 			}
 			if err := checkTargets(plan.Filter); err != nil {

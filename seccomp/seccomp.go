@@ -27,6 +27,8 @@
 //   - On architectures with socketcall(2) or ipc(2) a rule for socket, shmat
 //     and so on holds for these as well. They hide the arguments, so that of
 //     rules with args only the denying ones can hold: for any arguments.
+//   - A profile under which the container's own execve fails is refused, since
+//     nothing can start under it. One that kills is taken: the process is killed.
 //   - SECCOMP_FILTER_FLAG_TSYNC adds nothing: the thread that takes the filter
 //     executes a program next and is alone then. With TSYNC the filter would
 //     hit the threads of the Go runtime before that. WAIT_KILLABLE_RECV is about
@@ -86,31 +88,44 @@ func Resolve(s *specs.LinuxSeccomp, facts Facts) (Plan, error) {
 	if s == nil {
 		return Plan{}, nil
 	}
-	native, ok := nativeArch(facts.Arch)
-	if !ok {
-		return Plan{}, fmt.Errorf("linux.seccomp: no system call table for the architecture %s", facts.Arch)
-	}
-	p := profile{spec: s, facts: &facts}
-	if err := p.read(); err != nil {
-		return Plan{}, err
-	}
-	plan := Plan{ListenerMetadata: s.ListenerMetadata}
-	if err := p.flags(&plan); err != nil {
-		return Plan{}, err
-	}
-	audits, err := p.architectures(native)
+	plan, start, err := resolve(s, &facts)
 	if err != nil {
 		return Plan{}, err
 	}
+	if start.chain == 0 && start.action&unix.SECCOMP_RET_ACTION_FULL == unix.SECCOMP_RET_ERRNO {
+		return Plan{}, fmt.Errorf("linux.seccomp: execve answers %q, so that no program can start",
+			unix.Errno(start.action&unix.SECCOMP_RET_DATA).Error())
+	}
+	return plan, nil
+}
+
+// resolve also returns what execve meets.
+func resolve(s *specs.LinuxSeccomp, facts *Facts) (plan Plan, start cell, err error) {
+	native, ok := nativeArch(facts.Arch)
+	if !ok {
+		return plan, start, fmt.Errorf("linux.seccomp: no system call table for the architecture %s", facts.Arch)
+	}
+	p := profile{spec: s, facts: facts}
+	if err = p.read(); err != nil {
+		return plan, start, err
+	}
+	if err = p.flags(&plan); err != nil {
+		return plan, start, err
+	}
+	audits, err := p.architectures(native)
+	if err != nil {
+		return plan, start, err
+	}
 	if plan.Filter, err = p.compile(audits, native); err != nil {
-		return Plan{}, err
+		return plan, start, err
 	}
 	if p.notify {
-		plan.Notify, plan.ListenerPath = true, s.ListenerPath
+		plan.Notify = true
+		plan.ListenerPath, plan.ListenerMetadata = s.ListenerPath, s.ListenerMetadata
 		plan.CloseSocket = p.lets(nameClose)
 	}
 	plan.Notes = p.notes
-	return plan, nil
+	return plan, p.start, nil
 }
 
 // flags checks the profile's flags and the listener's words.

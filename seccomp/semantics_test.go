@@ -19,7 +19,7 @@ const (
 // ask runs the filter of a profile for a system call by name.
 func ask(t *testing.T, s *specs.LinuxSeccomp, goarch string, word specs.Arch, name string, args ...uint64) uint32 {
 	t.Helper()
-	plan, err := Resolve(s, Facts{Arch: goarch})
+	plan, _, err := resolve(s, &Facts{Arch: goarch})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,7 +236,7 @@ func TestNewerSystemCallsAnswerENOSYS(t *testing.T) {
 		}
 	}
 	s := &specs.LinuxSeccomp{DefaultAction: specs.ActErrno, Syscalls: names}
-	plan, err := Resolve(s, Facts{Arch: "s390x"})
+	plan, _, err := resolve(s, &Facts{Arch: "s390x"})
 	if err != nil {
 		t.Fatal(err)
 	}
