@@ -100,8 +100,7 @@ func stateFile(state []byte) (int, error) {
 // wait reads the hook's output until it exits, or kills it after the deadline
 // (none if zero). It closes and reaps everything.
 func (c *child) wait(deadline time.Time) (status syscall.WaitStatus, late bool, err error) {
-	defer unix.Close(c.pidfd)
-	defer unix.Close(c.output)
+	defer c.close()
 	for {
 		timeout := -1
 		if !deadline.IsZero() {
@@ -126,27 +125,28 @@ func (c *child) wait(deadline time.Time) (status syscall.WaitStatus, late bool, 
 			status, err = c.reap()
 			return status, false, err
 		}
-		if ended && fds[1].Revents != 0 {
-			// It closed its output: only the pidfd is left to wait for.
-			c.replaceOutput()
+		if ended {
+			// It closed its output, which would be ready from now on: poll(2)
+			// leaves negative descriptors out.
+			unix.Close(c.output)
+			c.output = -1
 		}
 	}
 }
 
-// replaceOutput puts something that is never ready in the place of a pipe that
-// always is, its writers being gone.
-func (c *child) replaceOutput() {
-	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
-	if err != nil {
-		return
+func (c *child) close() {
+	unix.Close(c.pidfd)
+	if c.output >= 0 {
+		unix.Close(c.output)
 	}
-	unix.Close(c.output)
-	c.output = fd
 }
 
 // read takes what is there, up to what a pipe can hold a few times over (its
 // background processes may never stop), and says whether the end was reached.
 func (c *child) read() (ended bool) {
+	if c.output < 0 {
+		return false
+	}
 	var buf [4096]byte
 	for range 64 {
 		n, err := unix.Read(c.output, buf[:])
