@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rootfs
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
+
+// maxValue is the longest value that fsconfig(2) takes (vfs_fsconfig: strndup_user of 256).
+const maxValue = 255
+
+// finish decides what is left when it is known what kind of mount m is.
+func (r *resolver) finish(m *Mount, o *options, spec *specs.Mount) error {
+	if err := m.procRules(); err != nil {
+		return err
+	}
+	if m.Kind == KindFilesystem || m.Kind == KindRemount {
+		if err := r.params(m, o); err != nil {
+			return err
+		}
+	}
+	if m.Clear&m.Set&^atime != 0 || m.TreeClear&m.TreeSet&^atime != 0 {
+		return errors.New("options: an attribute is both set and cleared")
+	}
+	m.Propagation = r.mountPropagation(m, o)
+	return r.idmap(m, o, spec)
+}
+
+// mountPropagation drops what the mount is anyway.
+func (r *resolver) mountPropagation(m *Mount, o *options) Propagation {
+	p := o.propagation
+	switch {
+	case m.Kind == KindRemount:
+		return p
+	case m.Kind == KindFilesystem:
+		if p == 0 {
+			p = r.fallbackNew
+		}
+		if p&^unix.MS_REC == unix.MS_PRIVATE {
+			return 0
+		}
+	case p == 0:
+		p = r.fallback
+	}
+	if p&^unix.MS_REC == unix.MS_PRIVATE && r.plan.NamespacePropagation == rprivate {
+		return 0
+	}
+	return p
+}
+
+// params decides what the file system is told.
+func (r *resolver) params(m *Mount, o *options) error {
+	if m.Kind == KindFilesystem && m.Source != "" {
+		m.Params = append(m.Params, Param{Key: "source", Value: m.Source})
+	}
+	if m.Set&unix.MOUNT_ATTR_RDONLY != 0 && !virtual(m.Type) {
+		m.Params = append(m.Params, Param{Key: "ro", Flag: true})
+	}
+	m.Params = append(append(m.Params, o.super...), o.params...)
+	if m.Kind == KindFilesystem && r.label != "" {
+		switch m.Type {
+		case "proc", "sysfs", "cgroup2", "mqueue":
+		default:
+			m.Params = append(m.Params, Param{Key: r.labelWord, Value: r.label})
+		}
+	}
+	legacy := o.legacy
+	for _, p := range m.Params {
+		if len(p.Value) > maxValue || len(p.Key) > maxValue {
+			legacy = true
+		}
+	}
+	if !legacy {
+		return nil
+	}
+	if m.Kind == KindRemount || o.idmap || m.CopyUp {
+		return fmt.Errorf("options: values above %d bytes and iversion cannot go with remount, idmap or tmpcopyup", maxValue)
+	}
+	m.Legacy = legacyFlags(m.Set) | o.superBit
+	if m.Legacy == 0 {
+		m.Legacy = unix.MS_SILENT // any flag says that this is the way
+	}
+	return nil
+}
+
+// virtual file systems have one superblock that several mounts share, or are written to after
+// they are mounted: read-only is the mount's, not theirs.
+func virtual(fs string) bool {
+	switch fs {
+	case "proc", "sysfs", "cgroup2", "tmpfs", "devpts", "mqueue":
+		return true
+	}
+	return false
+}
+
+// legacyFlags gives the MS_* of mount(2).
+func legacyFlags(a Attr) uintptr {
+	var flags uintptr
+	for _, n := range [...]struct {
+		attr Attr
+		ms   uintptr
+	}{
+		{unix.MOUNT_ATTR_RDONLY, unix.MS_RDONLY},
+		{unix.MOUNT_ATTR_NOSUID, unix.MS_NOSUID},
+		{unix.MOUNT_ATTR_NODEV, unix.MS_NODEV},
+		{unix.MOUNT_ATTR_NOEXEC, unix.MS_NOEXEC},
+		{unix.MOUNT_ATTR_NODIRATIME, unix.MS_NODIRATIME},
+		{unix.MOUNT_ATTR_NOSYMFOLLOW, unix.MS_NOSYMFOLLOW},
+	} {
+		if a&n.attr != 0 {
+			flags |= n.ms
+		}
+	}
+	switch a & atime {
+	case unix.MOUNT_ATTR_NOATIME:
+		flags |= unix.MS_NOATIME
+	case unix.MOUNT_ATTR_STRICTATIME:
+		flags |= unix.MS_STRICTATIME
+	}
+	return flags
+}
+
+// procRules refuse to put anything below /proc that a process would take for the kernel's word
+// (CVE-2019-16884, CVE-2019-19921), but for the files that lxcfs and its like replace.
+func (m *Mount) procRules() error {
+	if m.Destination == "/proc" {
+		if m.Kind == KindFilesystem && m.Type != "proc" {
+			return errors.New("only a procfs may be mounted on /proc")
+		}
+		return nil
+	}
+	if !strings.HasPrefix(m.Destination, "/proc/") {
+		return nil
+	}
+	switch m.Destination {
+	case "/proc/cpuinfo", "/proc/diskstats", "/proc/meminfo", "/proc/stat", "/proc/swaps",
+		"/proc/uptime", "/proc/loadavg", "/proc/slabinfo",
+		"/proc/sys/kernel/ns_last_pid", "/proc/sys/crypto/fips_enabled":
+		if m.Kind == KindBind {
+			m.InProc = true
+			return nil
+		}
+	}
+	return fmt.Errorf("%q cannot be mounted because it is inside /proc", m.Destination)
+}
+
+// mountPoints says which mount points may be made, and which mounts may only become read-only
+// at the end.
+func (r *resolver) mountPoints() {
+	p := r.plan
+	at := make(map[string]int, len(p.Mounts)) // 1 + index of the last mount on a path
+	above := func(dst string) int {
+		for end := strings.LastIndexByte(dst, '/'); end > 0; end = strings.LastIndexByte(dst[:end], '/') {
+			if i := at[dst[:end]]; i != 0 {
+				return i
+			}
+		}
+		return 0
+	}
+	for i := range p.Mounts {
+		m := &p.Mounts[i]
+		parent := above(m.Destination)
+		m.MayCreate = !p.HostRoot || parent != 0 && p.Mounts[parent-1].Kind == KindFilesystem
+		if parent != 0 {
+			up := &p.Mounts[parent-1]
+			up.Hold = up.holdable()
+		}
+		if m.Destination == "/dev" {
+			m.Hold = m.holdable()
+		}
+		if m.Kind != KindRemount {
+			at[m.Destination] = i + 1
+		}
+	}
+	p.Dev = p.Dev && (!p.HostRoot || at["/dev"] != 0)
+}
+
+// holdable tells whether m is something empty that is asked to be read-only.
+func (m *Mount) holdable() bool {
+	return m.Kind == KindFilesystem && m.Type == "tmpfs" && m.Legacy == 0 && m.Set&unix.MOUNT_ATTR_RDONLY != 0
+}
+
+// coverCgroups adds what the bundle does not say about /sys/fs/cgroup. With a cgroup namespace
+// the container sees its own limits there, read-only; where /sys is the host's, the host's
+// cgroups are never to be seen.
+func (r *resolver) coverCgroups(mounts []specs.Mount) error {
+	if r.sysfs == 0 || r.cgroupGiven {
+		return nil
+	}
+	sys := &r.plan.Mounts[r.sysfs-1]
+	if r.index = r.sysfs - 1; sys.Index >= 0 && mounts[sys.Index].Type != "sysfs" {
+		return nil // a bind that the bundle asks for by itself
+	}
+	m := Mount{
+		Index: -1, Kind: KindFilesystem, Type: "cgroup2", Source: "cgroup", Destination: "/sys/fs/cgroup",
+		Set: noExec | unix.MOUNT_ATTR_RDONLY, Implied: true, Cover: false,
+		Params: []Param{{Key: "source", Value: "cgroup"}},
+	}
+	if !r.facts.OwnCgroup {
+		if sys.Kind != KindBind {
+			return nil // a sysfs of its own, in which the directory is empty
+		}
+		m.Cover, m.Type, m.Source, m.Params = true, "tmpfs", "tmpfs", nil
+	}
+	// Right behind /sys, so that what the bundle mounts later is on top.
+	all := append(r.plan.Mounts, Mount{})
+	copy(all[r.sysfs+1:], all[r.sysfs:])
+	all[r.sysfs] = m
+	r.plan.Mounts = all
+	return nil
+}
+
+// mapped tells whether the user namespace has an id.
+func mapped(maps []Map, id string) bool {
+	n, err := strconv.ParseUint(id, 10, 32)
+	if err != nil {
+		return true // the kernel says what is wrong with it
+	}
+	for _, m := range maps {
+		if uint32(n) >= m.ContainerID && uint32(n)-m.ContainerID < m.Size {
+			return true
+		}
+	}
+	return false
+}
