@@ -113,23 +113,20 @@ func (f *Facts) bind(index int, source string, recursive, nodev bool) error {
 			int64(unix.Major(uint64(st.Rdev))), int64(unix.Minor(uint64(st.Rdev))), access(source)})
 		return nil
 	}
-	has, err := hasDevices(source, &fs, recursive, nodev)
+	has, err := hasDevices(source, &fs, nodev)
 	if has {
 		f.Trees = append(f.Trees, Tree{index, source})
 	}
 	return err
 }
 
-// hasDevices tells whether a directory has device nodes where device nodes usually are: a /dev, a part of one,
-// something above it, or directly in it (a folder of nodes, or another system's root with its dev/).
+// hasDevices tells whether a directory has device nodes where device nodes usually are: it is /dev (which gains
+// nodes at any time), it lists some itself, or it is a system's root with a dev/ that does.
 // Only root of the host can have put nodes elsewhere, and whole trees are not searched.
-func hasDevices(dir string, fs *unix.Statfs_t, recursive, nodev bool) (bool, error) {
+func hasDevices(dir string, fs *unix.Statfs_t, nodev bool) (bool, error) {
 	real, err := filepath.EvalSymlinks(dir)
 	if err != nil {
 		return false, err
-	}
-	if real == "/" && recursive {
-		return true, nil
 	}
 	if fs.Type == unix.DEVPTS_SUPER_MAGIC || fs.Type == unix.PROC_SUPER_MAGIC || fs.Type == unix.SYSFS_MAGIC {
 		return false, nil // terminals are default nodes; the others have no nodes

@@ -60,7 +60,7 @@ func (f *Facts) gather(root, exeDir string) error {
 		return err
 	}
 	if !Identity(f.OuterGIDs) {
-		b, err := readFile(root + "proc/self/setgroups")
+		b, err := readFile(root+"proc/self/setgroups", false)
 		f.SetgroupsDenied = err == nil && bytes.HasPrefix(b, []byte("deny"))
 	}
 	if f.Privileged && f.UID == 0 {
@@ -86,7 +86,7 @@ func (f *Facts) gather(root, exeDir string) error {
 	f.Newuidmap = findHelper(root, exeDir, "newuidmap", unix.CAP_SETUID, f.GID)
 	f.Newgidmap = findHelper(root, exeDir, "newgidmap", unix.CAP_SETGID, f.GID)
 	if f.Newuidmap.Path == "" || f.Newgidmap.Path == "" || len(f.SubUIDs) == 0 || len(f.SubGIDs) == 0 {
-		b, _ := readFile(root + "etc/os-release")
+		b, _ := readFile(root+"etc/os-release", true)
 		f.Distro = distro(b)
 	}
 	return nil
@@ -123,7 +123,7 @@ func (f *Facts) gatherSubordinate(root string, nsswitch []byte) error {
 }
 
 func readMaps(path string) ([]Map, error) {
-	b, err := readFile(path)
+	b, err := readFile(path, false)
 	if err != nil {
 		return nil, err
 	}
@@ -136,15 +136,16 @@ func readMaps(path string) ([]Map, error) {
 
 // readOptional is a file's content, nothing where it is missing or not for us to read.
 func readOptional(path string) ([]byte, error) {
-	b, err := readFile(path)
+	b, err := readFile(path, true)
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EACCES) || errors.Is(err, unix.ENOTDIR) {
 		return nil, nil
 	}
 	return b, err
 }
 
-// readFile reads a file with three system calls: os.ReadFile registers it with the poller, which costs as much again.
-func readFile(path string) ([]byte, error) {
+// readFile reads a file with few system calls: os.ReadFile registers it with the poller, which costs as much again.
+// whole: a read that gives less than was asked for is the last one, as on a disk, but not in /proc.
+func readFile(path string, whole bool) ([]byte, error) {
 	fd, err := open(path)
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: path, Err: err}
@@ -159,10 +160,11 @@ func readFile(path string) ([]byte, error) {
 		if err != nil {
 			return nil, &os.PathError{Op: "read", Path: path, Err: err}
 		}
-		if n == 0 {
+		room := cap(b) - len(b)
+		b = b[:len(b)+n]
+		if n == 0 || whole && n < room {
 			return b, nil
 		}
-		b = b[:len(b)+n]
 		if len(b) > 64<<20 {
 			return nil, &os.PathError{Op: "read", Path: path, Err: unix.EFBIG}
 		}

@@ -65,7 +65,7 @@ func safeDirectory(dir string, gid uint32) bool {
 
 // powerless says why executing the file would not give the capability: "" where it does.
 func powerless(path string, st *unix.Stat_t, capability uint) string {
-	if unix.Access(path, unix.X_OK) != nil {
+	if st.Mode&0o001 == 0 && unix.Access(path, unix.X_OK) != nil {
 		return "is not executable for this user"
 	}
 	var fs unix.Statfs_t
