@@ -41,10 +41,14 @@ func (c *child) program(status int) (*linux.Program, error) {
 	o := c.orders
 	options := process.ProgramOptions{
 		Path: c.path, ProcFD: c.proc, ConsoleSocket: -1, PreserveFDs: o.PreserveFDs,
-		KeepFDs: append(process.PollerFDs(), status),
 	}
-	if o.Listener >= 0 {
-		options.KeepFDs = append(options.KeepFDs, o.Listener)
+	if o.Reaper { // the list runs in a raw child
+		options.KeepFDs = []int{status}
+		if o.Listener >= 0 {
+			options.KeepFDs = append(options.KeepFDs, o.Listener)
+		}
+	} else {
+		options.MarkOnly = true
 	}
 	if o.DieWithParent && !o.Reaper {
 		options.ParentDeathSignal = int(unix.SIGKILL)

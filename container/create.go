@@ -43,8 +43,9 @@ type Process struct {
 	Master *os.File // of its terminal, where the caller relays it; else nil
 }
 
-// Create makes a container. Whatever fails, nothing is left of it. The
-// container is locked until it is closed.
+// Create makes a container. Whatever fails, nothing is left of it. The calling
+// goroutine is locked to its thread from then on, which must outlive a child
+// that is to die with its parent.
 func (r *Root) Create(o CreateOptions) (c *Container, p *Process, err error) {
 	if err := CheckID(o.ID); err != nil {
 		return nil, nil, err
@@ -67,6 +68,9 @@ func (r *Root) Create(o CreateOptions) (c *Container, p *Process, err error) {
 	if err := m.c.writeRecord(); err != nil {
 		return nil, nil, err
 	}
+	if err := plan.orders.Process.RaiseLimits(); err != nil {
+		return nil, nil, err
+	}
 	// PDEATHSIG follows the thread that clones.
 	runtime.LockOSThread()
 	for _, step := range []func() error{m.begin, m.mapIDs, m.describe, m.runtimeHooks, m.commit} {
@@ -74,6 +78,7 @@ func (r *Root) Create(o CreateOptions) (c *Container, p *Process, err error) {
 			return nil, nil, err
 		}
 	}
+	d.unlock()
 	return m.c, &m.process, nil
 }
 
@@ -131,7 +136,7 @@ func (m *maker) begin() error {
 func explain(err error) error {
 	var step *userns.StepError
 	if errors.As(err, &step) {
-		return userns.Explain(step.Step, step.Errno, userns.GatherProbe())
+		return userns.Diagnose(step.Step, step.Errno)
 	}
 	return err
 }
@@ -168,10 +173,32 @@ func (m *maker) mapIDs() error {
 			return m.preferFault(err)
 		}
 	}
-	if err := say(m.parent, wordMapped, pidBytes(m.process.PID), -1); err != nil {
+	mounts, err := m.idMapped()
+	if err != nil {
+		return err
+	}
+	err = say(m.parent, wordMapped, pidBytes(m.process.PID), mounts...)
+	for _, fd := range mounts {
+		unix.Close(fd)
+	}
+	if err != nil {
 		return m.preferFault(errSilent)
 	}
 	return nil
+}
+
+// idMapped makes the mounts that only the parent can make, now that the
+// container's user namespace has its ids.
+func (m *maker) idMapped() ([]int, error) {
+	if len(m.plan.orders.Rootfs.IDMaps) == 0 {
+		return nil, nil
+	}
+	user, err := unix.Open(fmt.Sprintf("/proc/%d/ns/user", m.process.PID), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, m.preferFault(fmt.Errorf("open the container's user namespace: %w", err))
+	}
+	defer unix.Close(user)
+	return m.plan.orders.Rootfs.OpenIDMapped(user)
 }
 
 // preferFault returns what the child has already said, since its end is often
@@ -227,7 +254,7 @@ func (m *maker) hear() (message, error) {
 			}
 			return msg, &faultError{f}
 		case wordTerminal:
-			if m.process.Master, err = checkMaster(msg.fd); err != nil {
+			if m.process.Master, err = checkMaster(msg.fds); err != nil {
 				return msg, err
 			}
 			continue
@@ -281,7 +308,7 @@ func (m *maker) runtimeHooks() error {
 			return err
 		}
 	}
-	if err := say(m.parent, wordHooked, nil, -1); err != nil {
+	if err := say(m.parent, wordHooked, nil); err != nil {
 		return errSilent
 	}
 	return nil
@@ -313,7 +340,7 @@ func (m *maker) commit() error {
 	if err := m.c.writeRecord(); err != nil {
 		return err
 	}
-	if err := say(m.parent, wordCommitted, nil, -1); err != nil {
+	if err := say(m.parent, wordCommitted, nil); err != nil {
 		return fmt.Errorf("the container's init ended when it was ready")
 	}
 	if !m.options.Start {

@@ -46,6 +46,7 @@ func childExe(p *userns.Plan) (*exe, error) {
 func childProgram(plan *plan, e *exe, sealed, preserve int) *linux.Program {
 	p, o := linux.NewProgram(), &plan.orders
 	p.Call("die with the parent", unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, int(unix.SIGKILL))
+	o.Process.AddEarly(p)
 	if plan.userns.User != userns.UserShared {
 		keepCapabilities(p)
 	}

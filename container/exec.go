@@ -141,6 +141,9 @@ func (j *joiner) decide() error {
 	if j.plan, err = process.Resolve(j.o.Process, l, facts); err != nil {
 		return err
 	}
+	if err := setHome(&j.plan, fmt.Sprintf("/proc/%d/root", j.c.record.PID)); err != nil {
+		return err
+	}
 	return j.plan.RaiseLimits()
 }
 
@@ -272,7 +275,7 @@ func (j *joiner) finish() error {
 	if j.master >= 0 {
 		m, err := hear(j.master)
 		if err == nil {
-			j.process.Master, err = checkMaster(m.fd)
+			j.process.Master, err = checkMaster(m.fds)
 		}
 		if err != nil {
 			return j.undo(fmt.Errorf("receive the terminal: %w", err))
@@ -294,10 +297,11 @@ func (j *joiner) undo(cause error) error {
 
 // checkMaster makes sure that what came out of a container is the master of a
 // terminal, and not a device or file that reading and writing would do harm to.
-func checkMaster(fd int) (*os.File, error) {
-	if fd < 0 {
-		return nil, errors.New("no descriptor came with the terminal")
+func checkMaster(fds []int) (*os.File, error) {
+	if len(fds) != 1 {
+		return nil, fmt.Errorf("%d descriptors came with the terminal, not one", len(fds))
 	}
+	fd := fds[0]
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFCHR || st.Rdev != unix.Mkdev(5, 2) {
 		unix.Close(fd)

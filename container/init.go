@@ -15,6 +15,7 @@ import (
 	"mycr/hooks"
 	"mycr/linux"
 	"mycr/process"
+	"mycr/rootfs"
 )
 
 // initWord is the first argument of the container's init, which mycr starts
@@ -41,7 +42,7 @@ func Init(args []string) error {
 		return err
 	}
 	unix.Close(fd)
-	c := &child{orders: o, socket: o.Status, proc: -1}
+	c := &child{orders: o, socket: o.Status, proc: -1, tree: o.Rootfs.Tree()}
 	for _, fd := range []int{o.Status, o.Gate, o.Console, o.Listener} {
 		if fd >= 0 {
 			unix.CloseOnExec(fd)
@@ -58,9 +59,10 @@ func Init(args []string) error {
 // child is the container's init while it is still mycr.
 type child struct {
 	orders *Orders
-	socket int    // where faults go: the status socket, later the connection of `start`
-	pid    int    // our pid as the parent has it
-	proc   int    // a verified procfs for the security labels, or -1
+	socket int // where faults go: the status socket, later the connection of `start`
+	pid    int // our pid as the parent has it
+	proc   int // a verified procfs for the security labels, or -1
+	tree   *rootfs.Tree
 	path   string // the program, as Lookup found it
 }
 
@@ -77,7 +79,7 @@ func (c *child) run() error {
 }
 
 func (c *child) report(err error) {
-	say(c.socket, wordFault, marshal(faultOf(err)), -1)
+	say(c.socket, wordFault, marshal(faultOf(err)))
 }
 
 // expect waits for one word of the parent; its silence is its death.
@@ -98,6 +100,7 @@ func (c *child) becomeRoot() error {
 		return err
 	}
 	c.pid = pidOf(m.rest)
+	c.tree.SetIDMapFDs(m.fds)
 	if c.orders.SetIDs {
 		if _, _, e := unix.RawSyscall(unix.SYS_SETRESGID, uintptr(c.orders.GID), uintptr(c.orders.GID), uintptr(c.orders.GID)); e != 0 {
 			return fmt.Errorf("take gid %d of the user namespace: %w", c.orders.GID, e)
@@ -122,13 +125,13 @@ func (c *child) build() error {
 	if _, err := unix.Setsid(); err != nil && !errors.Is(err, unix.EPERM) {
 		return fmt.Errorf("start a session: %w", err)
 	}
-	if err := o.Rootfs.Prepare(); err != nil {
+	if err := c.tree.Prepare(); err != nil {
 		return err
 	}
 	if err := o.Net.Up(); err != nil {
 		return err
 	}
-	if err := o.Rootfs.Mount(); err != nil {
+	if err := c.tree.Mount(); err != nil {
 		return err
 	}
 	if o.Hostname != "" {
@@ -149,7 +152,7 @@ func (c *child) build() error {
 func (c *child) waitForHooks() error {
 	o := c.orders
 	if o.RuntimeHooks {
-		if err := say(o.Status, wordBorn, nil, -1); err != nil {
+		if err := say(o.Status, wordBorn, nil); err != nil {
 			return errSilent
 		}
 		if _, err := c.expect(wordHooked); err != nil {
@@ -178,7 +181,7 @@ func (c *child) hooks(kind string, list []specs.Hook, status specs.ContainerStat
 // enter makes the new root the root, and finishes what needs it.
 func (c *child) enter() error {
 	o := c.orders
-	if err := o.Rootfs.Pivot(); err != nil {
+	if err := c.tree.Pivot(); err != nil {
 		return err
 	}
 	if len(o.Sysctls) > 0 {
@@ -186,10 +189,16 @@ func (c *child) enter() error {
 			return err
 		}
 	}
+	if o.Process.AppArmor != "" || o.Process.SELinux != "" {
+		var err error
+		if c.proc, err = c.tree.OpenProc(); err != nil {
+			return fmt.Errorf("security label: %w", err)
+		}
+	}
 	if err := c.terminal(); err != nil {
 		return err
 	}
-	if err := o.Rootfs.Finish(); err != nil {
+	if err := c.tree.Finish(); err != nil {
 		return err
 	}
 	if o.Keyring != "" {
@@ -197,12 +206,35 @@ func (c *child) enter() error {
 			return &withHint{fmt.Errorf("join session keyring %q: %w", o.Keyring, err), "--no-new-keyring keeps the caller's keyring"}
 		}
 	}
-	if err := process.MakeCwd(o.Process.Cwd); err != nil {
+	if err := os.MkdirAll(o.Process.Cwd, 0o755); err != nil && !errors.Is(err, unix.EACCES) {
+		return fmt.Errorf("process.cwd: %w", err)
+	}
+	if err := setHome(&o.Process, "/"); err != nil {
 		return err
 	}
 	var err error
 	c.path, err = process.Lookup(o.Process.Args[0], o.Process.Env, o.Process.Cwd)
 	return err
+}
+
+// setHome gives the process the home directory of its user, as every runtime
+// does, where its environment has none. root is a path of the container's root.
+func setHome(p *process.Plan, root string) error {
+	if p.HomeSet {
+		return nil
+	}
+	fd, err := unix.Open(root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("open the container's root: %w", err)
+	}
+	defer unix.Close(fd)
+	home := "/"
+	if passwd, err := linux.OpenInRoot(fd, "/etc/passwd"); err == nil {
+		home = process.LookupHome(passwd, p.UID)
+		passwd.Close()
+	}
+	p.Env = append(p.Env, "HOME="+home)
+	return nil
 }
 
 // withHint is an error with a remedy.
@@ -220,7 +252,7 @@ func (e *withHint) Unwrap() error { return e.error }
 // sysctls writes linux.sysctl through a procfs that no mount of the bundle or
 // of a hook can have replaced (CVE-2025-52881).
 func (c *child) sysctls() error {
-	proc, err := c.orders.Rootfs.OpenProc()
+	proc, err := c.tree.OpenProc()
 	if err != nil {
 		return fmt.Errorf("linux.sysctl: %w", err)
 	}
@@ -239,35 +271,42 @@ func (c *child) terminal() error {
 	if !c.orders.Terminal {
 		return nil
 	}
-	t, err := process.OpenTerminal(c.orders.Process)
+	master, slave, name, err := c.tree.OpenTerminal()
 	if err != nil {
 		return err
 	}
-	if err := c.orders.Rootfs.Console(t.Slave); err != nil {
+	p := &c.orders.Process
+	if err := process.SetSize(master, p.Console); err != nil {
+		return err
+	}
+	if err := unix.Fchown(slave, int(p.UID), -1); err != nil {
+		return fmt.Errorf("give the terminal to uid %d: %w", p.UID, err)
+	}
+	if err := c.tree.Console(slave); err != nil {
 		return err
 	}
 	if c.orders.Console >= 0 {
-		err = unix.Sendmsg(c.orders.Console, []byte(t.Name), unix.UnixRights(t.Master), nil, unix.MSG_NOSIGNAL)
+		err = unix.Sendmsg(c.orders.Console, []byte(name), unix.UnixRights(master), nil, unix.MSG_NOSIGNAL)
 		unix.Close(c.orders.Console)
 	} else {
-		err = say(c.orders.Status, wordTerminal, nil, t.Master)
+		err = say(c.orders.Status, wordTerminal, nil, master)
 	}
 	if err != nil {
 		return fmt.Errorf("send the terminal: %w", err)
 	}
-	unix.Close(t.Master)
+	unix.Close(master)
 	for fd := range 3 {
-		if err := unix.Dup3(t.Slave, fd, 0); err != nil {
+		if err := unix.Dup3(slave, fd, 0); err != nil {
 			return fmt.Errorf("make the terminal descriptor %d: %w", fd, err)
 		}
 	}
-	return unix.Close(t.Slave)
+	return unix.Close(slave)
 }
 
 // ready tells the parent that the container is created, and waits until that
 // is on disk. From then on the container lives without its maker.
 func (c *child) ready() error {
-	if err := say(c.orders.Status, wordReady, nil, -1); err != nil {
+	if err := say(c.orders.Status, wordReady, nil); err != nil {
 		return errSilent
 	}
 	if _, err := c.expect(wordCommitted); err != nil {

@@ -60,7 +60,7 @@ func (c *Container) passGate() (int, error) {
 	if err := unix.Unlinkat(c.dir.fd, gateName, 0); err != nil {
 		return fail(err)
 	}
-	if err := say(conn, wordCommitted, nil, -1); err != nil {
+	if err := say(conn, wordCommitted, nil); err != nil {
 		return fail(err)
 	}
 	return conn, nil

@@ -147,11 +147,11 @@ func unseal(fd int) (*Orders, error) {
 	return &o, nil
 }
 
-// say sends one message, with a descriptor where right is not -1.
-func say(socket int, word byte, rest []byte, right int) error {
+// say sends one message and descriptors.
+func say(socket int, word byte, rest []byte, rights ...int) error {
 	var oob []byte
-	if right >= 0 {
-		oob = unix.UnixRights(right)
+	if len(rights) > 0 {
+		oob = unix.UnixRights(rights...)
 	}
 	return unix.Sendmsg(socket, append([]byte{word}, rest...), oob, nil, unix.MSG_NOSIGNAL)
 }
@@ -160,7 +160,7 @@ func say(socket int, word byte, rest []byte, right int) error {
 type message struct {
 	word byte
 	rest []byte
-	fd   int // received descriptor, or -1
+	fds  []int // received descriptors
 }
 
 // errSilent is the end of the other side without a word.
@@ -169,33 +169,32 @@ var errSilent = errors.New("the other side is gone")
 // hear waits for one message.
 func hear(socket int) (message, error) {
 	buf := make([]byte, 16<<10)
-	oob := make([]byte, unix.CmsgSpace(4))
+	oob := make([]byte, unix.CmsgSpace(4*maxRights))
 	for {
 		n, oobn, _, _, err := unix.Recvmsg(socket, buf, oob, unix.MSG_CMSG_CLOEXEC)
 		if errors.Is(err, unix.EINTR) {
 			continue
 		}
 		if err != nil || n == 0 {
-			return message{fd: -1}, errSilent
+			return message{}, errSilent
 		}
-		m := message{word: buf[0], rest: buf[1:n], fd: -1}
-		if oobn > 0 {
-			m.fd = rightIn(oob[:oobn])
-		}
-		return m, nil
+		return message{word: buf[0], rest: buf[1:n], fds: rightsIn(oob[:oobn])}, nil
 	}
 }
 
-func rightIn(oob []byte) int {
+// maxRights is the kernel's SCM_MAX_FD.
+const maxRights = 253
+
+func rightsIn(oob []byte) []int {
 	messages, err := unix.ParseSocketControlMessage(oob)
 	if err != nil || len(messages) != 1 {
-		return -1
+		return nil
 	}
 	fds, err := unix.ParseUnixRights(&messages[0])
-	if err != nil || len(fds) != 1 {
-		return -1
+	if err != nil {
+		return nil
 	}
-	return fds[0]
+	return fds
 }
 
 func pidBytes(pid int) []byte { return binary.NativeEndian.AppendUint32(nil, uint32(pid)) }

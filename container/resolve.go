@@ -5,6 +5,7 @@ package container
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"runtime"
 	"sort"
@@ -166,12 +167,11 @@ func (p *plan) inUserNamespace() bool {
 }
 
 func (p *plan) decideRootfs(o *CreateOptions) error {
-	facts, err := rootfs.Gather(p.spec)
-	if err != nil {
-		return err
+	facts := rootfs.Facts{
+		UserNamespace: p.inUserNamespace(), NewUserNamespace: p.userns.User == userns.UserNew,
+		Privileged: os.Geteuid() == 0 && initialUserNamespace(),
 	}
-	facts.UserNamespace = p.inUserNamespace()
-	facts.NewUserNamespace = p.userns.User != userns.UserShared
+	rootfs.Gather(p.spec, &facts)
 	facts.OwnNetwork = p.userns.Has(unix.CLONE_NEWNET)
 	facts.OwnCgroup = p.userns.Has(unix.CLONE_NEWCGROUP)
 	facts.OwnIPC = p.userns.Has(unix.CLONE_NEWIPC)
@@ -179,6 +179,7 @@ func (p *plan) decideRootfs(o *CreateOptions) error {
 	facts.OwnMount = p.userns.Has(unix.CLONE_NEWNS)
 	facts.NoPivot = o.NoPivot
 	facts.MappedUIDs, facts.MappedGIDs = rootfsMaps(p.ids.UIDs), rootfsMaps(p.ids.GIDs)
+	var err error
 	p.orders.Rootfs, err = rootfs.Resolve(p.spec, o.Bundle, facts)
 	return err
 }
@@ -222,8 +223,14 @@ func (p *plan) decideSeccomp(*CreateOptions) (err error) {
 }
 
 func (p *plan) decideCgroup(o *CreateOptions) (err error) {
-	facts := cgroupdelegate.Facts{Manager: o.Manager, UserNamespace: p.inUserNamespace()}
-	p.record.Cgroup, err = cgroupdelegate.Resolve(p.spec, facts)
+	// A device node of one's own takes a capability over the first user namespace.
+	const makers = 1<<unix.CAP_MKNOD | 1<<unix.CAP_SYS_ADMIN
+	own := !p.inUserNamespace() && p.orders.Process.Caps.Bounding&makers != 0
+	facts, err := cgroupdelegate.Gather(p.spec.Linux, p.spec.Mounts, o.Manager, own)
+	if err != nil {
+		return err
+	}
+	p.record.Cgroup, err = cgroupdelegate.Resolve(p.spec.Linux, p.spec.Mounts, facts)
 	return err
 }
 

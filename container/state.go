@@ -44,6 +44,7 @@ type Record struct {
 	Rootfs      string              `json:"rootfs"`
 	Annotations map[string]string   `json:"annotations,omitempty"`
 	Namespaces  map[string]uint64   `json:"namespaces,omitempty"` // inodes, by the words of /proc/PID/ns
+	Made        map[string]uint64   `json:"made,omitempty"`       // those of them that were created for this container
 	Cgroup      cgroupdelegate.Plan `json:"cgroup"`
 	Notes       []string            `json:"notes,omitempty"`
 	Poststart   bool                `json:"poststart,omitempty"` // hooks that start or delete run

@@ -14,10 +14,10 @@ import (
 // both compile a type before its first value, which costs more than the whole
 // message; walking the value costs some ten microseconds.
 
-// marshal encodes plain data: booleans, integers, strings, and slices, arrays,
+// marshal encodes plain data, given itself or by a pointer: booleans, integers, strings, and slices, arrays,
 // maps with string keys, structs and pointers of these.
 func marshal(v any) []byte {
-	return appendValue(make([]byte, 0, 16<<10), reflect.ValueOf(v))
+	return appendValue(make([]byte, 0, 16<<10), reflect.Indirect(reflect.ValueOf(v)))
 }
 
 // unmarshal decodes into the pointer v what marshal made of the same type. It

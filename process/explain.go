@@ -18,7 +18,13 @@ import (
 // library, the noexec mount. "" if there is nothing to say. What it reads is
 // the container's and bounded.
 func Explain(rootFD int, path string, errno unix.Errno) string {
-	return explainer{rootFD}.file(path, errno, 0)
+	// Names that the container chose must not steer the reader's terminal.
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f && r < 0xa0 {
+			return '?'
+		}
+		return r
+	}, explainer{rootFD}.file(path, errno, 0))
 }
 
 type explainer struct{ root int }

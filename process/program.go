@@ -104,6 +104,7 @@ func (plan *Plan) addSession(p *linux.Program, o ProgramOptions) {
 	// A session of its own: a process of the caller's session could push
 	// characters into its terminal (TIOCSTI), or signal its group.
 	p.Call("setsid", unix.SYS_SETSID)
+	p.Tolerate(unix.EPERM) // init has one since it began
 	switch {
 	case plan.Terminal && o.ConsoleSocket >= 0:
 		AddTerminal(p, o.ConsoleSocket, plan.Console, plan.UID)

@@ -104,6 +104,7 @@ func (p Plan) Start(program *linux.Program, cgroup, status, parent int) (linux.C
 		return child, nil
 	}
 	between, first, rest := linux.NewProgram(), uint64(0), p.New
+	between.Call("die with the parent", unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, int(unix.SIGKILL))
 	for _, j := range p.Joins {
 		between.Call(fmt.Sprintf("join %s namespace %s", Name(j.Flag), j.Path), unix.SYS_SETNS, j.FD, j.Flag)
 	}
