@@ -63,7 +63,7 @@ func testMain(m *testing.M) int {
 func prepare() error {
 	mycr = runtime{name: "mycr", path: os.Getenv("MYCR")}
 	runtimes = []runtime{mycr}
-	for _, peer := range strings.Fields(os.Getenv("MYCR_PEERS")) {
+	for _, peer := range strings.FieldsFunc(os.Getenv("MYCR_PEERS"), func(r rune) bool { return r == ',' }) {
 		path, err := exec.LookPath(peer)
 		if err != nil {
 			return err
