@@ -129,6 +129,7 @@ func TestDecodeErrors(t *testing.T) {
 		{"control character", "{\"hostname\":\"a\nb\"}", "control character"},
 		{"twice", `{"hostname":"a","hostname":"b"}`, "hostname: given twice"},
 		{"twice below", `{"process":{"user":{"uid":1,"uid":0}}}`, "process.user.uid: given twice"},
+		{"twice with an unknown property", `{"process":{"x":1},"process":{}}`, "process: given twice"},
 		{"twice in a map", `{"annotations":{"a.b":"1","a.b":"2"}}`, `annotations["a.b"]: given twice`},
 		{"other case", `{"Process":{}}`, `Process: unknown property, "process" in another case`},
 		{"other case below", `{"linux":{"SECCOMP":{}}}`, `linux.SECCOMP: unknown property, "seccomp" in another case`},

@@ -175,13 +175,13 @@ func (d *decoder) object(into any) iter.Seq[string] {
 					return
 				}
 			}
-			d.alien = false
 			if !yield(key) {
 				return
 			}
 			if !d.alien {
 				seen = append(seen, key)
 			}
+			d.alien = false // whoever is further out asks for its own
 		}
 	}
 }
