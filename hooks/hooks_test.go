@@ -197,6 +197,18 @@ func TestHookOutput(t *testing.T) {
 	}
 }
 
+// TestOutputIsBounded: what a hook writes does not pile up in memory.
+func TestOutputIsBounded(t *testing.T) {
+	h := script(`head -c 3000000 /dev/zero`)
+	c, err := start(&h, nil, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := c.wait(time.Time{}); err != nil || len(c.tail) == 0 || len(c.tail) > maxTail {
+		t.Errorf("kept %d bytes, %v", len(c.tail), err)
+	}
+}
+
 func cpu() time.Duration {
 	var u unix.Rusage
 	_ = unix.Getrusage(unix.RUSAGE_SELF, &u)

@@ -325,8 +325,7 @@ func TestPreservedDescriptors(t *testing.T) {
 	}
 }
 
-// rootDir is a root directory with an empty /proc, and the host's /bin/true in
-// it under the name "other".
+// rootDir is a root directory with an empty /proc.
 func rootDir(t *testing.T) string {
 	dir := t.TempDir()
 	for _, d := range []string{"proc", "etc", "bin", "bin2"} {
@@ -351,7 +350,8 @@ func TestCwdThroughLeakedDescriptor(t *testing.T) {
 // TestExecThroughLeakedDescriptor is its other half: close-on-exec descriptors
 // are still there when execve looks its path up.
 func TestExecThroughLeakedDescriptor(t *testing.T) {
-	p := process("/proc/self/fd/9/bin/true")
+	// A static program: a dynamic one would miss its loader in the chroot.
+	p := process("/proc/self/fd/9" + testBinary(t))
 	out, err := run(t, stage{Process: p, Chroot: rootDir(t), Leak: true, Options: noConsole(), Deny: os.Geteuid() != 0})
 	if err == nil || !strings.Contains(err.Error(), "no such file or directory") {
 		t.Errorf("executed: %q, %v", out, err)
