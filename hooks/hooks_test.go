@@ -4,6 +4,7 @@ package hooks
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -14,6 +15,59 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv("MYCR_TEST_DIR"); dir != "" {
+		_ = Run([]specs.Hook{script(`echo $$ > `+dir+`/pid.new; mv `+dir+`/pid.new `+dir+`/pid; sleep 1000`)}, nil, Options{Kind: Prestart})
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+// TestHookDiesWithItsRunner: SIGKILL of mycr leaves no hook behind.
+func TestHookDiesWithItsRunner(t *testing.T) {
+	dir := t.TempDir()
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), "MYCR_TEST_DIR="+dir)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, dir+"/pid")
+	fd, err := unix.PidfdOpen(readPid(t, dir+"/pid"), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	if n, _ := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 10000); n != 1 {
+		_ = unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
+		t.Error("the hook lives on")
+	}
+}
+
+// waitFor waits until file is there.
+func waitFor(t *testing.T, file string) {
+	t.Helper()
+	in, err := unix.InotifyInit1(unix.IN_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(in)
+	if _, err := unix.InotifyAddWatch(in, filepath.Dir(file), unix.IN_MOVED_TO); err != nil {
+		t.Fatal(err)
+	}
+	buf := make([]byte, 4096)
+	for {
+		if _, err := os.Stat(file); err == nil {
+			return
+		}
+		if n, _ := unix.Poll([]unix.PollFd{{Fd: int32(in), Events: unix.POLLIN}}, 10000); n != 1 {
+			t.Fatalf("no %s", file)
+		}
+		_, _ = unix.Read(in, buf)
+	}
+}
 
 func script(lines ...string) specs.Hook {
 	return specs.Hook{Path: "/bin/sh", Args: []string{"sh", "-c", strings.Join(lines, "\n")}}
