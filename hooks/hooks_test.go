@@ -18,7 +18,7 @@ import (
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv("MYCR_TEST_DIR"); dir != "" {
-		_ = Run([]specs.Hook{script(`echo $$ > `+dir+`/pid.new; mv `+dir+`/pid.new `+dir+`/pid; sleep 1000`)}, nil, Options{Kind: Prestart})
+		_ = Run([]specs.Hook{script(`echo $$ > ` + dir + `/pid.new; mv ` + dir + `/pid.new ` + dir + `/pid; sleep 1000`)}, nil, Options{Kind: Prestart})
 		os.Exit(1)
 	}
 	os.Exit(m.Run())
