@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"mycr/container"
+	"mycr/process"
+)
+
+// becomeUser makes p a process of the user that the word names in the
+// container's /etc/passwd and /etc/group, in that user's groups.
+func becomeUser(c *container.Container, p *specs.Process, word string) error {
+	passwd, group, err := openAccounts(c)
+	if err != nil {
+		return err
+	}
+	defer closeAll(passwd, group)
+	account, err := process.LookupUser(reader(passwd), reader(group), word)
+	if err != nil {
+		return fmt.Errorf("--user: %w", err)
+	}
+	if account.UID != p.User.UID {
+		p.Env = without(p.Env, "HOME") // it was another's
+	}
+	p.User.UID, p.User.GID, p.User.AdditionalGids = account.UID, account.GID, account.Additional
+	return nil
+}
+
+// giveHome sets HOME, where the environment has none, as for a container's
+// init.
+func giveHome(c *container.Container, p *specs.Process) error {
+	for _, variable := range p.Env {
+		if strings.HasPrefix(variable, "HOME=") {
+			return nil
+		}
+	}
+	passwd, group, err := openAccounts(c)
+	if err != nil {
+		return err
+	}
+	defer closeAll(passwd, group)
+	p.Env = append(p.Env, "HOME="+process.LookupHome(reader(passwd), p.User.UID))
+	return nil
+}
+
+func without(env []string, name string) []string {
+	var kept []string
+	for _, variable := range env {
+		if !strings.HasPrefix(variable, name+"=") {
+			kept = append(kept, variable)
+		}
+	}
+	return kept
+}
+
+// openAccounts opens the container's passwd(5) and group(5); nil is one that
+// it does not have.
+func openAccounts(c *container.Container) (passwd, group *os.File, err error) {
+	root, err := c.OpenRoot()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer unix.Close(root)
+	if passwd, err = openInRoot(root, "etc/passwd"); err != nil {
+		return nil, nil, err
+	}
+	if group, err = openInRoot(root, "etc/group"); err != nil {
+		closeAll(passwd)
+		return nil, nil, err
+	}
+	return passwd, group, nil
+}
+
+// mostAccounts is the largest passwd or group that is read, in bytes.
+const mostAccounts = 8 << 20
+
+// openInRoot opens a regular file of the container, which may have put a link,
+// a FIFO or a device there: links do not lead out of its root, and nothing is
+// opened before it is known to be a file.
+func openInRoot(root int, path string) (*os.File, error) {
+	fd, err := unix.Openat2(root, path, &unix.OpenHow{
+		Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
+	})
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open the container's /%s: %w", path, err)
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return nil, fmt.Errorf("the container's /%s: %w", path, err)
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return nil, fmt.Errorf("the container's /%s is not a regular file", path)
+	}
+	if st.Size > mostAccounts {
+		return nil, fmt.Errorf("the container's /%s has %d bytes, too many", path, st.Size)
+	}
+	f, err := os.Open("/proc/self/fd/" + strconv.Itoa(fd))
+	if err != nil {
+		return nil, fmt.Errorf("open the container's /%s: %w", path, err)
+	}
+	return f, nil
+}
+
+// reader is a file as far as it is read, nil for none.
+func reader(f *os.File) io.Reader {
+	if f == nil {
+		return nil
+	}
+	return io.LimitReader(f, mostAccounts)
+}
+
+func closeAll(files ...*os.File) {
+	for _, f := range files {
+		if f != nil {
+			f.Close()
+		}
+	}
+}

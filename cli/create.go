@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/spf13/pflag"
+
+	"mycr/bundle"
+	"mycr/container"
+)
+
+// creation are the flags that create and run share.
+type creation struct {
+	bundle, pidFile, consoleSocket, pidfdSocket string
+	noPivot, noNewKeyring                       bool
+	preserveFDs                                 int
+}
+
+func (c *creation) define(f *pflag.FlagSet) {
+	f.StringVarP(&c.bundle, "bundle", "b", "", "`DIR` with config.json (default the current one)")
+	f.StringVar(&c.pidFile, "pid-file", "", "write the pid of the container's init to `FILE`")
+	f.StringVar(&c.consoleSocket, "console-socket", "", "send the terminal's master to the unix socket `PATH`")
+	f.StringVar(&c.pidfdSocket, "pidfd-socket", "", "send a pidfd of the container's init to the unix socket `PATH`")
+	f.BoolVar(&c.noPivot, "no-pivot", false, "move the root mount instead of pivot_root, as on an initramfs")
+	f.BoolVar(&c.noNewKeyring, "no-new-keyring", false, "keep the caller's session keyring")
+	f.IntVar(&c.preserveFDs, "preserve-fds", 0, "pass `N` descriptors from 3 on, those of LISTEN_FDS among them")
+}
+
+// options reads the bundle's specification, for the command line may add to it.
+func (c *creation) options(s *session, id string) (container.CreateOptions, error) {
+	o := container.CreateOptions{
+		ID: id, Bundle: c.bundle, PidFile: c.pidFile, ConsoleSocket: c.consoleSocket, PidfdSocket: c.pidfdSocket,
+		NoPivot: c.noPivot, NoNewKeyring: c.noNewKeyring, PreserveFDs: c.preserveFDs, Manager: s.manager(),
+	}
+	if c.preserveFDs < 0 {
+		return o, fmt.Errorf("--preserve-fds: %d is negative", c.preserveFDs)
+	}
+	if err := container.CheckID(id); err != nil {
+		return o, err
+	}
+	dir := c.bundle
+	if dir == "" {
+		dir = "."
+	}
+	var err error
+	if o.Spec, err = bundle.Read(dir); err != nil {
+		return o, err
+	}
+	if n := listenFDs(); n > 0 && o.Spec.Process != nil {
+		o.PreserveFDs = max(o.PreserveFDs, n)
+		o.Spec.Process.Env = append(o.Spec.Process.Env, "LISTEN_FDS="+strconv.Itoa(n), "LISTEN_PID=1")
+	}
+	return o, nil
+}
+
+// listenFDs is the number of sockets that systemd, or conmon in its place,
+// passes to this process; see sd_listen_fds(3).
+func listenFDs() int {
+	if os.Getenv("LISTEN_PID") != strconv.Itoa(os.Getpid()) {
+		return 0
+	}
+	n, err := strconv.Atoi(os.Getenv("LISTEN_FDS"))
+	if err != nil || n < 0 {
+		return 0
+	}
+	return n
+}
+
+// create makes a container that waits for start.
+type create struct{ creation }
+
+func (*create) about() about {
+	return about{usage: "[flags] ID", does: "make a container that waits for start", least: 1, most: 1}
+}
+
+func (c *create) flags(f *pflag.FlagSet) { c.define(f) }
+
+func (c *create) run(s *session, args []string) (int, error) {
+	o, err := c.options(s, args[0])
+	if err != nil {
+		return 1, err
+	}
+	root, err := s.openRoot()
+	if err != nil {
+		return 1, err
+	}
+	s.debug("create %s in %s", o.ID, root.Path())
+	made, _, err := root.Create(o)
+	if err != nil {
+		return 1, err
+	}
+	defer made.Close()
+	for _, note := range append(made.Notes(), made.Warnings...) {
+		s.debug("note: %s", note)
+	}
+	return 0, nil
+}
+
+// wantsTerminal tells whether the process of a specification has a terminal.
+func wantsTerminal(s *specs.Spec) bool { return s.Process != nil && s.Process.Terminal }

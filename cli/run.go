@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"errors"
+
+	"github.com/spf13/pflag"
+	"golang.org/x/sys/unix"
+
+	"mycr/container"
+)
+
+// run is create and start, and in the foreground the wait for the end.
+type run struct {
+	creation
+	detach, keep, noSubreaper bool
+}
+
+func (*run) about() about {
+	return about{
+		usage: "[flags] ID", does: "run a bundle: create, start, wait, delete", least: 1, most: 1,
+		more: "The exit status is the process's, or 128 and the number of the signal that ended it.\n" +
+			"Signals that mycr gets go to the process, but CHLD, URG, PIPE, TTIN, TTOU and TSTP.",
+	}
+}
+
+func (r *run) flags(f *pflag.FlagSet) {
+	r.define(f)
+	f.BoolVarP(&r.detach, "detach", "d", false, "do not wait for the end")
+	f.BoolVar(&r.keep, "keep", false, "do not delete the container when it has ended")
+	f.BoolVar(&r.noSubreaper, "no-subreaper", false, "do not adopt the orphans of a container that has no pid namespace")
+}
+
+func (r *run) run(s *session, args []string) (int, error) {
+	o, err := r.options(s, args[0])
+	if err != nil {
+		return 1, err
+	}
+	root, err := s.openRoot()
+	if err != nil {
+		return 1, err
+	}
+	o.Start, o.Foreground = true, !r.detach
+	if r.detach {
+		c, _, err := root.Create(o)
+		if err != nil {
+			return 1, err
+		}
+		s.tellNotes(c)
+		c.Close()
+		return 0, nil
+	}
+	return s.foregroundRun(root, o, &foreground{s: s, subreaper: !r.noSubreaper}, r.keep)
+}
+
+// foregroundRun makes a container, stays with it until it has ended, and
+// deletes it.
+func (s *session) foregroundRun(root *container.Root, o container.CreateOptions, f *foreground, keep bool) (int, error) {
+	if err := f.begin(); err != nil {
+		return 1, err
+	}
+	defer f.end()
+	if wantsTerminal(o.Spec) && o.ConsoleSocket == "" {
+		if size := f.terminal.size(); size != nil {
+			o.Spec.Process.ConsoleSize = size
+		}
+	}
+	c, p, err := root.Create(o)
+	if err != nil {
+		return 1, err
+	}
+	defer c.Close()
+	s.tellNotes(c)
+	f.send = func(sig unix.Signal) (string, error) {
+		note, err := c.Kill(sig, false)
+		if note != "" {
+			note += "; to end it: " + s.again("kill "+c.ID()+" KILL")
+		}
+		return note, err
+	}
+	status, err := f.wait(p)
+	if !keep {
+		err = errors.Join(err, root.Delete(o.ID, true))
+	}
+	if err != nil {
+		return max(status, 1), err
+	}
+	return status, nil
+}
+
+// tellNotes tells what is not as asked.
+func (s *session) tellNotes(c *container.Container) {
+	for _, note := range c.Notes() {
+		s.note(note)
+	}
+	for _, warning := range c.Warnings {
+		s.note(warning)
+	}
+}
+
+// again is a line to type for the same state directory.
+func (s *session) again(words string) string {
+	if s.root != "" {
+		return "mycr --root " + s.root + " " + words
+	}
+	return "mycr " + words
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// mycr runs OCI bundles and single commands in sandboxes of Linux namespaces,
+// as an ordinary user.
+package main
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+
+	"mycr/cli"
+	"mycr/container"
+)
+
+// The main goroutine stays on the main thread: a container's init becomes its
+// process there, and PDEATHSIG follows the thread that clones.
+func init() { runtime.LockOSThread() }
+
+func main() {
+	// Before anything else: init has no command line to read.
+	if container.IsInit(os.Args) {
+		err := container.Init(os.Args)
+		fmt.Fprintf(os.Stderr, "mycr: %v\n", err)
+		os.Exit(1)
+	}
+	os.Exit(cli.Main(os.Args))
+}
