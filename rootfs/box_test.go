@@ -27,14 +27,11 @@ type order struct {
 	Facts  Facts
 	Hook   string // shell command between Mount and Pivot, in the namespaces of the container
 	Script string // shell command inside
-	// Step stops behind a verb and runs Go code by name instead of Script.
-	Go      string
-	Repeat  int
-	IDMaps  int // descriptors from 4 on
-	Command []string
+	Go     string // name of a step of childStep between Pivot and Finish
+	IDMaps int    // descriptors from 4 on
 }
 
-// childSteps are what a test runs in the child after Finish, by name.
+// childStep is what a test runs in the child between Pivot and Finish, by name.
 func childStep(name string, tree *Tree) error {
 	switch name {
 	case "sysctl":
@@ -101,28 +98,22 @@ func child(o *order) error {
 		return fmt.Errorf("pivot: %w", err)
 	}
 	lap(2)
-	if o.Go == "terminal" {
+	if o.Go != "" {
 		if err := childStep(o.Go, tree); err != nil {
 			return err
 		}
-		o.Go = ""
 	}
 	start = time.Now()
 	if err := tree.Finish(); err != nil {
 		return fmt.Errorf("finish: %w", err)
 	}
 	lap(3)
-	for _, n := range tree.Notes {
+	for _, n := range append(plan.Notes, tree.Notes...) {
 		fmt.Fprintln(os.Stderr, "NOTE", n)
 	}
 	if o.Script == "TIMES" {
 		fmt.Printf("%d %d %d %d\n", took[0].Microseconds(), took[1].Microseconds(), took[2].Microseconds(), took[3].Microseconds())
 		os.Exit(0)
-	}
-	if o.Go != "" {
-		if err := childStep(o.Go, tree); err != nil {
-			return err
-		}
 	}
 	tree.Close()
 	return unix.Exec("/bin/busybox", []string{"sh", "-c", o.Script}, []string{"PATH=/bin", "TERM=xterm"})

@@ -82,12 +82,8 @@ func (t *Tree) mount(i int, m *Mount) error {
 			return step("make it "+m.Propagation.String(), err)
 		}
 	}
-	flags := attach
-	if m.NoFollowDestination {
-		flags &^= unix.MOVE_MOUNT_T_SYMLINKS
-	}
-	if err := unix.MoveMount(tree, "", point, "", flags); err != nil {
-		return err
+	if err := unix.MoveMount(tree, "", point, "", attach); err != nil {
+		return placing(tree, point, err)
 	}
 	if m.Hold {
 		t.held[i], keep = tree, true
@@ -100,6 +96,14 @@ func (t *Tree) mount(i int, m *Mount) error {
 		t.proc, keep = tree, true
 	}
 	return nil
+}
+
+// placing gives mount(2)'s words to what move_mount(2) only calls invalid.
+func placing(tree, point int, err error) error {
+	if errors.Is(err, unix.EINVAL) && (kindOf(tree) == unix.S_IFDIR) != (kindOf(point) == unix.S_IFDIR) {
+		return fmt.Errorf("a directory goes on a directory, a file on a file: %w", unix.ENOTDIR)
+	}
+	return err
 }
 
 // clone makes the detached copy of a bind mount's source, with its attributes already on.

@@ -13,7 +13,8 @@ import (
 
 // OpenProc gives a descriptor of the root of a procfs that is the kernel's, for OpenBelow; it is
 // the caller's to close. It is the one that Mount has put on /proc, whatever lies on top of it
-// now, else a new one that is mounted nowhere.
+// now, else a new one that is mounted nowhere. sysctls are written between Pivot and Finish:
+// linux.readonlyPaths covers /proc/sys, and OpenBelow refuses whatever is covered.
 func (t *Tree) OpenProc() (int, error) {
 	if t.proc >= 0 {
 		return unix.FcntlInt(uintptr(t.proc), unix.F_DUPFD_CLOEXEC, 0)

@@ -173,7 +173,10 @@ func (r *resolver) propagation(word string, mounts []specs.Mount) error {
 	default: // a new peer group, without the host
 		p.FinalPropagation = base
 		if deep {
-			p.TreePropagation, r.fallbackNew = root, root
+			p.TreePropagation = root
+		}
+		if deep && base == unix.MS_SHARED {
+			r.fallbackNew = root
 		}
 	}
 	return nil
