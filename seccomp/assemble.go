@@ -12,7 +12,8 @@ import (
 // jumps only forward: the targets of a jump are there when it is written.
 type assembler struct {
 	code []Instruction // the last instruction first
-	rets []retAt
+	// placed says where an end or a jump to a far label was written last.
+	placed []place
 	// shared are the exceptions written for the architecture at hand: a rule
 	// for many names is written once.
 	shared []exceptions
@@ -24,9 +25,9 @@ type exceptions struct {
 	start  label
 }
 
-type retAt struct {
-	action uint32
-	pos    int
+type place struct {
+	label label
+	pos   int
 }
 
 // label is a place to go on: an instruction, or the end with an action, which
@@ -51,24 +52,27 @@ func (a *assembler) emit(code uint16, jt, jf uint8, k uint32) int {
 // near returns a place that a conditional jump can reach and that is, or leads
 // to, l.
 func (a *assembler) near(l label) int {
-	if !l.ret {
-		if skip := len(a.code) - l.pos - 1; skip >= reach {
-			return a.emit(unix.BPF_JMP|unix.BPF_JA, 0, 0, uint32(skip))
-		}
+	if !l.ret && len(a.code)-l.pos-1 < reach {
 		return l.pos
 	}
-	for i := range a.rets {
-		r := &a.rets[i]
-		if r.action == l.action {
-			if len(a.code)-r.pos-1 >= reach {
-				r.pos = a.emit(unix.BPF_RET|unix.BPF_K, 0, 0, l.action)
-			}
-			return r.pos
+	at := -1
+	for i := range a.placed {
+		if a.placed[i].label == l {
+			at = i
 		}
 	}
-	pos := a.emit(unix.BPF_RET|unix.BPF_K, 0, 0, l.action)
-	a.rets = append(a.rets, retAt{l.action, pos})
-	return pos
+	if at < 0 {
+		at = len(a.placed)
+		a.placed = append(a.placed, place{l, -2 * reach})
+	}
+	if p := &a.placed[at]; len(a.code)-p.pos-1 >= reach {
+		if l.ret {
+			p.pos = a.emit(unix.BPF_RET|unix.BPF_K, 0, 0, l.action)
+		} else {
+			p.pos = a.emit(unix.BPF_JMP|unix.BPF_JA, 0, 0, uint32(len(a.code)-l.pos-1))
+		}
+	}
+	return a.placed[at].pos
 }
 
 // branch compares the accumulator with k.

@@ -35,7 +35,7 @@ type span struct {
 // loaded on the way to a span, so that the kernel finds the calls that always
 // pass when the filter is installed and does not run it for these (since 5.11).
 func (p *profile) compile(audits []audit, native *arch) ([]Instruction, error) {
-	a := assembler{code: make([]Instruction, 0, 768)}
+	a := assembler{code: make([]Instruction, 0, 448)}
 	blocks := make([]label, len(audits))
 	spans := make([]span, 0, 256)
 	for i := len(audits) - 1; i >= 0; i-- {

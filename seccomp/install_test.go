@@ -164,27 +164,32 @@ type response struct {
 	flags uint32
 }
 
+// Also execve itself can be asked about: the connection is closed before.
 func TestListenerIsHandedOver(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "agent")
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	s := onMkdir(specs.ActNotify, nil)
-	s.ListenerPath, s.ListenerMetadata = path, "the metadata"
-	s.Flags = []specs.LinuxSeccompFlag{specs.LinuxSeccompFlagWaitKillableRecv}
-	dir := filepath.Join(t.TempDir(), "new")
+	for name, want := range map[string]string{
+		"mkdir":  "exit 1 /bin/mkdir: cannot create directory 'DIR': No medium found",
+		"execve": "exit 99 execve /bin/mkdir: no medium found",
+	} {
+		path := filepath.Join(t.TempDir(), "agent")
+		l, err := net.Listen("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := &specs.LinuxSeccomp{DefaultAction: specs.ActAllow, ListenerPath: path, ListenerMetadata: "the metadata",
+			Flags:    []specs.LinuxSeccompFlag{specs.LinuxSeccompFlagWaitKillableRecv},
+			Syscalls: []specs.LinuxSyscall{{Names: []string{name, name + "at"}, Action: specs.ActNotify}}}
+		dir := filepath.Join(t.TempDir(), "new")
 
-	agent := make(chan error, 1)
-	go func() { agent <- answerOne(l, s.ListenerMetadata, unix.ENOMEDIUM) }()
-	got := strings.ReplaceAll(result(t, start(t, s, "/bin/mkdir", dir)), dir, "DIR")
-	l.Close() // a child that never connected leaves the agent in accept
-	if err := <-agent; err != nil {
-		t.Error(err)
-	}
-	if want := "exit 1 /bin/mkdir: cannot create directory 'DIR': No medium found"; got != want {
-		t.Error(got)
+		agent := make(chan error, 1)
+		go func() { agent <- answerOne(l, s.ListenerMetadata, unix.ENOMEDIUM) }()
+		got := strings.ReplaceAll(result(t, start(t, s, "/bin/mkdir", dir)), dir, "DIR")
+		l.Close() // a child that never connected leaves the agent in accept
+		if err := <-agent; err != nil {
+			t.Error(err)
+		}
+		if got != want {
+			t.Errorf("%s: %s", name, got)
+		}
 	}
 }
 

@@ -54,6 +54,9 @@ func TestWhatCannotBeEnforcedIsRefusedByName(t *testing.T) {
 		{rule(specs.LinuxSyscall{Names: []string{"sendmsg"}, Action: specs.ActNotify}), `linux.seccomp.syscalls[0].names[0]: SCMP_ACT_NOTIFY cannot be used for sendmsg`},
 		{specs.LinuxSeccomp{DefaultAction: specs.ActErrno, ListenerPath: "/s", Syscalls: []specs.LinuxSyscall{{Names: []string{"mkdir"}, Action: specs.ActNotify}}},
 			`linux.seccomp: sendmsg must be allowed, since SCMP_ACT_NOTIFY hands its listener over with it`},
+		{specs.LinuxSeccomp{DefaultAction: specs.ActAllow, ListenerPath: "/s", Syscalls: []specs.LinuxSyscall{{Names: []string{"mkdir"}, Action: specs.ActNotify},
+			{Names: []string{"sendmsg"}, Action: specs.ActErrno, Args: arg(0, specs.OpGreaterThan, 9)}}},
+			`linux.seccomp: sendmsg must be allowed, since SCMP_ACT_NOTIFY hands its listener over with it`},
 	} {
 		facts := Facts{Arch: "amd64",
 			Actions: []string{"kill_process", "kill_thread", "trap", "errno", "user_notif", "trace", "allow"},
@@ -79,29 +82,48 @@ func TestTooLargeProfileIsRefused(t *testing.T) {
 	}
 }
 
-// One rule with args for hundreds of names does not repeat the comparison, and
-// jumps farther than 255 instructions arrive.
-func TestManyNamesWithArgsFit(t *testing.T) {
-	s := &specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Architectures: []specs.Arch{specs.ArchX86_64, specs.ArchX86, specs.ArchX32}}
-	all := engineProfile(t).Syscalls[0].Names
-	s.Syscalls = []specs.LinuxSyscall{{Names: all, Action: specs.ActTrap, Args: []specs.LinuxSeccompArg{{Index: 2, Value: 7 << 40, Op: specs.OpGreaterThan}}}}
-	plan, err := Resolve(s, Facts{Arch: "amd64"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := checkTargets(plan.Filter); err != nil {
-		t.Fatal(err)
-	}
+// A rule with args that is far from where it is needed is reached by every
+// length of jump, and one for many names is written once.
+func TestJumpsOfEveryLengthArrive(t *testing.T) {
 	x86_64, _ := findArch(specs.ArchX86_64)
-	for _, name := range all {
-		i, _ := findName(name)
-		nr, ok := x86_64.number(i)
-		if !ok {
-			continue
+	var byNumber [400]string
+	for i := range nameCount {
+		if nr, ok := x86_64.number(i); ok && nr < 400 {
+			byNumber[nr] = nameText[nameEnds[i]:nameEnds[i+1]]
 		}
-		for arg, want := range map[uint64]uint32{7 << 40: unix.SECCOMP_RET_ALLOW, 7<<40 + 1: unix.SECCOMP_RET_TRAP} {
-			if got := run(t, plan.Filter, data{nr: nr, arch: x86_64.audit, args: [6]uint64{2: arg}}, false); got != want {
-				t.Fatalf("%s(%d): %#x", name, arg, got)
+	}
+	few, many := arg(2, specs.OpGreaterThan, 7<<40), arg(2, specs.OpEqualTo, 7<<40)
+	for k := range 330 {
+		s := &specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Syscalls: []specs.LinuxSyscall{
+			{Names: []string{"read", "statx"}, Action: specs.ActTrap, Args: few}, // 0 and 332
+			{Names: []string{"nosuchcall"}, Action: specs.ActErrno},
+			{Names: []string{"nosuchcall"}, Action: specs.ActErrno, Args: many},
+		}}
+		for nr := 330 - k; nr < 330; nr++ {
+			if r := &s.Syscalls[1+nr%2]; byNumber[nr] != "" {
+				r.Names = append(r.Names, byNumber[nr])
+			}
+		}
+		plan, _, err := resolve(s, &Facts{Arch: "amd64"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := checkTargets(plan.Filter); err != nil {
+			t.Fatal(err)
+		}
+		if len(plan.Filter) > 40+2*k {
+			t.Fatalf("%d instructions for %d rules", len(plan.Filter), k)
+		}
+		for nr, name := range byNumber {
+			if name == "" {
+				continue
+			}
+			for _, value := range []uint64{7 << 40, 7<<40 + 1} {
+				args := [6]uint64{2: value}
+				got := run(t, plan.Filter, data{nr: uint32(nr), arch: x86_64.audit, args: args}, false)
+				if want := evaluate(s, x86_64, name, args); got != want {
+					t.Fatalf("%d rules, %s(%#x): %#x instead of %#x", k, name, value, got, want)
+				}
 			}
 		}
 	}

@@ -208,6 +208,10 @@ func TestRulesHoldForMultiplexedCalls(t *testing.T) {
 			t.Errorf("%s(%#x), default %s: %#x", c.name, c.first, c.s.DefaultAction, got)
 		}
 	}
+	// The kernel looks at 32 bits of socketcall's first argument, also where there are 64.
+	if got := ask(t, deny, "ppc64le", specs.ArchPPC64LE, "socketcall", 3|1<<40); got != retEPERM {
+		t.Errorf("upper bits: %#x", got)
+	}
 	// Who names the call itself means it, as far as nothing is denied.
 	allow.Syscalls = append(allow.Syscalls, specs.LinuxSyscall{Names: []string{"socketcall"}, Action: specs.ActAllow})
 	if got := ask(t, allow, "amd64", specs.ArchX86, "socketcall", 1); got != retAllow {
