@@ -35,6 +35,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// brokenMetadata makes the child's connection fail.
+const brokenMetadata = "broken"
+
 // child returns only if something fails.
 func child(text string, args []string) error {
 	s := &specs.LinuxSeccomp{}
@@ -52,6 +55,9 @@ func child(text string, args []string) error {
 		}
 		if err := unix.Connect(socket, &unix.SockaddrUnix{Name: plan.ListenerPath}); err != nil {
 			return err
+		}
+		if plan.ListenerMetadata == brokenMetadata {
+			unix.Shutdown(socket, unix.SHUT_WR)
 		}
 		state, _ = json.Marshal(specs.ContainerProcessState{Version: specs.Version, Fds: []string{specs.SeccompFdName},
 			Pid: os.Getpid(), Metadata: plan.ListenerMetadata})
@@ -243,18 +249,11 @@ func TestListenerThatIsGoneIsAnError(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer l.Close()
 	s := onMkdir(specs.ActNotify, nil)
-	s.ListenerPath = path
-	agent := make(chan struct{})
-	go func() {
-		defer close(agent)
-		if c, err := l.Accept(); err == nil {
-			c.Close()
-		}
-	}()
-	l.Close()
-	<-agent
-	if got := result(t, start(t, s, "/bin/true")); !strings.HasPrefix(got, "exit 99 ") {
+	s.ListenerPath, s.ListenerMetadata = path, brokenMetadata
+	want := "exit 99 send the seccomp listener to " + path + ": broken pipe"
+	if got := result(t, start(t, s, "/bin/true")); got != want {
 		t.Error(got)
 	}
 }
