@@ -3,8 +3,8 @@
 // Package seccomp turns the seccomp profile of a bundle into a classic BPF
 // program for every architecture of the profile, and installs it.
 //
-// It follows what libseccomp makes of a profile in runc and crun, and is never
-// weaker than that. What the specification leaves open is decided so:
+// It follows what libseccomp makes of a profile in runc and crun, and means never to
+// be weaker than that. What the specification leaves open is decided so:
 //
 //   - The native architecture is always part of the filter. An architecture
 //     that this kernel cannot run (SCMP_ARCH_S390 on x86) adds nothing. A
