@@ -3,6 +3,7 @@
 package container
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -59,7 +60,7 @@ func (r *Root) Create(o CreateOptions) (c *Container, p *Process, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	m := &maker{options: &o, plan: plan, parent: -1, c: &Container{root: r, dir: d, record: plan.record}}
+	m := &maker{options: &o, plan: plan, parent: -1, mapped: -1, c: &Container{root: r, dir: d, record: plan.record}}
 	defer func() {
 		if err != nil {
 			err = m.abort(err)
@@ -90,6 +91,7 @@ type maker struct {
 	program *linux.Program
 	process Process
 	parent  int // our end of the status socket
+	mapped  int // eventfd on which a reaping init waits for its ids, or -1
 	hooked  bool
 }
 
@@ -120,7 +122,13 @@ func (m *maker) begin() error {
 		return fail(err)
 	}
 	defer exe.close()
-	m.program = childProgram(m.plan, exe, sealed, m.options.PreserveFDs)
+	if m.options.Reaper {
+		if m.mapped, err = unix.Eventfd(0, unix.EFD_CLOEXEC); err != nil {
+			return fail(fmt.Errorf("make an eventfd: %w", err))
+		}
+		m.plan.fds = append(m.plan.fds, m.mapped)
+	}
+	m.program = childProgram(m.plan, exe, sealed, m.options.PreserveFDs, m.mapped)
 	child, err := m.plan.userns.Start(m.program, -1, o.Status, m.parent)
 	if o.Gate >= 0 {
 		unix.Close(o.Gate)
@@ -171,6 +179,11 @@ func (m *maker) mapIDs() error {
 	if m.plan.userns.User == userns.UserNew {
 		if err := m.plan.ids.Write(m.process.PID); err != nil {
 			return m.preferFault(err)
+		}
+	}
+	if m.mapped >= 0 {
+		if _, err := unix.Write(m.mapped, binary.NativeEndian.AppendUint64(nil, 1)); err != nil {
+			return fmt.Errorf("tell the reaping init: %w", err)
 		}
 	}
 	mounts, err := m.idMapped()
@@ -303,7 +316,7 @@ func (m *maker) runtimeHooks() error {
 	for _, k := range []struct {
 		kind string
 		list []specs.Hook
-	}{{"prestart", h.Prestart}, {"createRuntime", h.CreateRuntime}} { //nolint:staticcheck // deprecated, but engines use it
+	}{{hooks.Prestart, h.Prestart}, {hooks.CreateRuntime, h.CreateRuntime}} { //nolint:staticcheck // deprecated, but engines use it
 		if err := m.c.runHooks(k.kind, k.list, specs.StateCreating); err != nil {
 			return err
 		}
@@ -322,7 +335,11 @@ func (c *Container) runHooks(kind string, list []specs.Hook, status specs.Contai
 	if err != nil {
 		return err
 	}
-	return hooks.Run(list, state, hooks.Options{Kind: kind, Dir: c.record.Bundle})
+	options := hooks.Options{Kind: kind, Dir: c.record.Bundle}
+	if kind == hooks.Poststop { // one that fails does not keep the others from running
+		return errors.Join(hooks.RunAll(list, state, options)...)
+	}
+	return hooks.Run(list, state, options)
 }
 
 // commit puts the container on disk when its init is ready, and lets it live.
@@ -388,7 +405,7 @@ func (m *maker) abort(cause error) error {
 	}
 	m.c.dir.close()
 	if m.hooked {
-		if err := m.c.runHooks("poststop", m.plan.hooks.Poststop, specs.StateStopped); err != nil {
+		if err := m.c.runHooks(hooks.Poststop, m.plan.hooks.Poststop, specs.StateStopped); err != nil {
 			cause = errors.Join(cause, err)
 		}
 	}

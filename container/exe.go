@@ -11,12 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mycr/linux"
+	"mycr/process"
 	"mycr/userns"
 )
-
-// childEnv is the environment of the container's init: Go's runtime gets no
-// more threads than the one that works needs beside it.
-var childEnv = []string{}
 
 // exe is the executable of the container's init: a path of which the child
 // makes a detached read-only mount, or a sealed copy. The mount is a hundred
@@ -43,12 +40,15 @@ func childExe(p *userns.Plan) (*exe, error) {
 }
 
 // childProgram is what the child does between clone and execve of mycr itself.
-func childProgram(plan *plan, e *exe, sealed, preserve int) *linux.Program {
+func childProgram(plan *plan, e *exe, sealed, preserve, mapped int) *linux.Program {
 	p, o := linux.NewProgram(), &plan.orders
 	p.Call("die with the parent", unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, int(unix.SIGKILL))
 	o.Process.AddEarly(p)
 	if plan.userns.User != userns.UserShared {
 		keepCapabilities(p)
+	}
+	if mapped >= 0 {
+		p.Split("fork from the reaping init", reaper(&o.Process, mapped))
 	}
 	// Whatever the caller left open is closed by execve; what is ours is not.
 	p.Call("close the caller's descriptors", unix.SYS_CLOSE_RANGE, 3+preserve, ^uint32(0), unix.CLOSE_RANGE_CLOEXEC)
@@ -58,12 +58,31 @@ func childProgram(plan *plan, e *exe, sealed, preserve int) *linux.Program {
 		}
 	}
 	argv := p.Strings([]string{"mycr", initWord, strconv.Itoa(sealed)})
-	envp := p.Strings(childEnv)
+	envp := p.Strings(nil)
 	if e.fd >= 0 {
 		p.Call("execute a sealed copy of mycr", unix.SYS_EXECVEAT, e.fd, "", argv, envp, unix.AT_EMPTY_PATH)
 	} else {
 		p.Call("execute mycr from a read-only mount", unix.SYS_EXECVEAT, p.DetachExe(e.path), "", argv, envp, unix.AT_EMPTY_PATH)
 	}
+	return p
+}
+
+// reaper is what a reaping init does before it only waits: when the ids are
+// mapped it takes those of the process, and gives up all else. It never
+// executes anything, so its memory belongs to our user namespace and nobody in
+// the container can look into it.
+func reaper(plan *process.Plan, mapped int) *linux.Program {
+	p := linux.NewProgram()
+	p.Call("wait for the ids", unix.SYS_READ, mapped, make([]byte, 8), 8)
+	p.Call("take the process's gid", unix.SYS_SETRESGID, plan.GID, plan.GID, plan.GID)
+	p.Call("take the process's uid", unix.SYS_SETRESUID, plan.UID, plan.UID, plan.UID)
+	p.Call("become undumpable", unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
+	p.Call("gain no privileges", unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+	header := &unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	p.Call("give up all capabilities", unix.SYS_CAPSET, unsafe.Pointer(header), unsafe.Pointer(&[2]unix.CapUserData{}))
+	p.Call("die with the parent", unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, int(unix.SIGKILL))
+	// A reader must see the end when the process closes its standard streams.
+	p.Call("close all descriptors", unix.SYS_CLOSE_RANGE, 0, ^uint32(0), 0)
 	return p
 }
 

@@ -159,7 +159,7 @@ func (c *child) waitForHooks() error {
 			return err
 		}
 	}
-	return c.hooks("createContainer", o.CreateContainer, specs.StateCreating)
+	return c.hooks(hooks.CreateContainer, o.CreateContainer, specs.StateCreating)
 }
 
 func (c *child) hooks(kind string, list []specs.Hook, status specs.ContainerState) error {
@@ -345,5 +345,5 @@ func (c *child) waitForStart() error {
 }
 
 func (c *child) startHooks() error {
-	return c.hooks("startContainer", c.orders.StartContainer, specs.StateCreated)
+	return c.hooks(hooks.StartContainer, c.orders.StartContainer, specs.StateCreated)
 }

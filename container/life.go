@@ -8,6 +8,8 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"mycr/hooks"
 )
 
 // Start lets a created container's process run. It returns when execve has
@@ -91,7 +93,7 @@ func (c *Container) poststart() error {
 	}
 	later, err := c.laterHooks()
 	if err == nil {
-		err = c.runHooks("poststart", later.Poststart, specs.StateRunning)
+		err = c.runHooks(hooks.Poststart, later.Poststart, specs.StateRunning)
 	}
 	if err != nil {
 		return errors.Join(err, c.destroy())
@@ -198,7 +200,7 @@ func (c *Container) destroy() error {
 		return err
 	}
 	if hooksErr == nil {
-		hooksErr = c.runHooks("poststop", later.Poststop, specs.StateStopped)
+		hooksErr = c.runHooks(hooks.Poststop, later.Poststop, specs.StateStopped)
 	}
 	if hooksErr != nil {
 		c.Warnings = append(c.Warnings, hooksErr.Error())

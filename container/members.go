@@ -153,16 +153,16 @@ func dropped(pid int, signal unix.Signal) bool {
 	if err != nil {
 		return false
 	}
-	first, caught := false, true
+	first, caught := false, false
 	for line := range bytes.SplitSeq(b, []byte{'\n'}) {
 		key, value, _ := bytes.Cut(line, []byte(":\t"))
 		switch string(key) {
 		case "NSpid":
 			fields := bytes.Fields(value)
 			first = len(fields) > 1 && string(fields[len(fields)-1]) == "1"
-		case "SigCgt":
+		case "SigCgt", "SigBlk": // a blocked one waits, whether it will be caught or not
 			mask, err := strconv.ParseUint(string(bytes.TrimSpace(value)), 16, 64)
-			caught = err != nil || mask&(1<<(signal-1)) != 0
+			caught = caught || err != nil || mask&(1<<(signal-1)) != 0
 		}
 	}
 	return first && !caught

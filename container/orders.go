@@ -52,7 +52,6 @@ type Orders struct {
 
 	PreserveFDs   int
 	Terminal      bool
-	Reaper        bool // init stays, runs the process as its child and reaps
 	DieWithParent bool // the container ends with the mycr that started it
 }
 

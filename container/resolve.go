@@ -254,7 +254,7 @@ func (p *plan) decideOrders(o *CreateOptions) (err error) {
 		p.hooks = laterHooks{Version: recordVersion, Poststart: h.Poststart, Poststop: h.Poststop}
 	}
 	b.HookState = specs.State{Version: s.Version, ID: o.ID, Bundle: o.Bundle, Annotations: s.Annotations}
-	b.Terminal, b.Reaper, b.DieWithParent = s.Process.Terminal, o.Reaper, o.DieWithParent
+	b.Terminal, b.DieWithParent = s.Process.Terminal, o.DieWithParent
 	b.PreserveFDs = o.PreserveFDs
 	p.exec = execBase{
 		Version: recordVersion, Process: *s.Process, Personality: s.Linux.Personality, MemoryPolicy: s.Linux.MemoryPolicy,

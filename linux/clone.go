@@ -99,8 +99,12 @@ func cloneAndRun(args unsafe.Pointer, size uintptr, first unsafe.Pointer, n, sta
 	}
 	for {
 		unix.RawSyscall6(unix.SYS_EXIT_GROUP, code, 0, 0, 0, 0, 0)
+		*nowhere = 0 // a seccomp filter that denies exit_group does not deny SIGSEGV
 	}
 }
+
+// nowhere is a nil pointer that the compiler does not know to be one.
+var nowhere *byte
 
 // Report is one message of a raw child on its status socket.
 type Report struct {

@@ -91,3 +91,47 @@ func TestProgramForksASibling(t *testing.T) {
 		t.Fatalf("between: %v, %v", ws, err)
 	}
 }
+
+// The parent of a split hands on signals, reaps what is not its child, and
+// exits with the status of the process.
+func TestSplitReapsAndHandsOnSignals(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	for _, c := range []struct {
+		script string
+		signal unix.Signal
+		want   int
+	}{
+		{"(sleep 0.01 &) ; exit 5", 0, 5},
+		{"kill -TERM $$", 0, 128 + 15},
+		{"trap 'exit 9' USR1; echo ready; while :; do sleep 0.01; done", unix.SIGUSR1, 9},
+		{"echo ready; sleep 1000", unix.SIGTERM, 128 + 15},
+	} {
+		_, status := pair(t)
+		var out [2]int
+		if err := unix.Pipe2(out[:], unix.O_CLOEXEC); err != nil {
+			t.Fatal(err)
+		}
+		init := NewProgram()
+		init.Call("close standard streams", unix.SYS_CLOSE_RANGE, 0, ^uint32(0), 0)
+		p := NewProgram()
+		p.Split("fork", init)
+		p.Call("stdout", unix.SYS_DUP3, out[1], 1, 0)
+		p.Call("exec", unix.SYS_EXECVE, "/bin/sh", p.Strings([]string{"sh", "-c", c.script}), p.Strings([]string{"PATH=/bin:/usr/bin"}))
+		child, err := Clone(unix.CLONE_NEWUSER|unix.CLONE_NEWPID, -1, p, status)
+		if err != nil {
+			t.Fatal(err)
+		}
+		unix.Close(out[1])
+		if c.signal != 0 {
+			unix.Read(out[0], make([]byte, 16))
+			unix.PidfdSendSignal(child.PidFD, c.signal, nil, 0)
+		}
+		ws, err := Wait(child.PID)
+		if err != nil || ws.ExitStatus() != c.want {
+			t.Errorf("%s: status %v, %v; want %d", c.script, ws, err, c.want)
+		}
+		unix.Close(out[0])
+		unix.Close(child.PidFD)
+	}
+}

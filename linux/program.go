@@ -41,6 +41,7 @@ const (
 	kindExpect      // *(*byte)(Args[0]) must be Args[1], else errno Args[2]
 	kindStore       // *(*int32)(Args[0]) = Args[1]
 	kindFork        // clone3; the parent reports the child's pid and exits
+	kindSplit       // clone3; the parent takes the steps at Args[2] and reaps
 )
 
 // step is one system call. It has no pointers that Go knows of: keep has them.
@@ -171,6 +172,16 @@ func (p *Program) Fork(what string, flags uint64) {
 	p.add(kindFork, what, unix.SYS_CLONE3, unsafe.Pointer(args), int(unsafe.Sizeof(*args)))
 }
 
+// Split clones: the child goes on with the next step; the parent takes the
+// steps of init and then is a reaping init (see reap), so that what it does as
+// long as the container lives needs no Go runtime.
+func (p *Program) Split(what string, init *Program) {
+	args := &CloneArgs{ExitSignal: uint64(unix.SIGCHLD)}
+	p.keep = append(p.keep, init)
+	p.add(kindSplit, what, unix.SYS_CLONE3, unsafe.Pointer(args), int(unsafe.Sizeof(*args)),
+		unsafe.Pointer(&init.steps[0]), len(init.steps))
+}
+
 // Add appends the steps of another program; q must not be used afterwards.
 func (p *Program) Add(q *Program) {
 	base := int16(len(p.steps))
@@ -217,7 +228,7 @@ func (p *Program) Run() (failed int, errno unix.Errno) {
 //go:norace
 //go:nocheckptr
 func runSteps(first unsafe.Pointer, n, status uintptr) (at, errno uintptr) {
-	var remembered uintptr
+	var remembered, main, split uintptr
 	for i := uintptr(0); i < n; i++ {
 		s := (*step)(unsafe.Add(first, i*unsafe.Sizeof(step{})))
 		for k := 0; k < 6; k++ {
@@ -244,11 +255,21 @@ func runSteps(first unsafe.Pointer, n, status uintptr) (at, errno uintptr) {
 				}
 				continue
 			}
+			if main != 0 {
+				i = split // the caller knows the steps of its own list
+			}
 			return i, uintptr(e)
 		}
-		if s.kind == kindFork && r != 0 {
+		if r != 0 && s.kind == kindFork {
 			reportFork(status, r)
 		}
+		if r != 0 && s.kind == kindSplit {
+			main, split = r, i
+			first, n, i = *(*unsafe.Pointer)(unsafe.Pointer(&s.args[2])), s.args[3], ^uintptr(0)
+		}
+	}
+	if main != 0 {
+		reap(main)
 	}
 	return n, remembered
 }
