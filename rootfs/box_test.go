@@ -162,6 +162,7 @@ func run(t testing.TB, flags uintptr, o order, files ...*os.File) (string, error
 	if flags&unix.CLONE_NEWUSER != 0 {
 		f := o.Facts
 		cmd.SysProcAttr.UidMappings, cmd.SysProcAttr.GidMappings = sysMaps(f.MappedUIDs), sysMaps(f.MappedGIDs)
+		cmd.SysProcAttr.Credential = &syscall.Credential{NoSetGroups: true}
 	}
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out

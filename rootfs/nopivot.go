@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"mycr/linux"
 )
 
 // withoutPivot moves the root onto "/" and changes into it with chroot(2): an initramfs, which is
@@ -19,7 +21,7 @@ func (t *Tree) withoutPivot() error {
 	if err != nil {
 		return step("no pivot: find the root's path", err)
 	}
-	text, err := os.ReadFile("/proc/thread-self/mountinfo")
+	text, err := linux.ReadFile("/proc/thread-self/mountinfo")
 	if err != nil {
 		return step("no pivot", err)
 	}

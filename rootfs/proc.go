@@ -5,10 +5,11 @@ package rootfs
 import (
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"mycr/linux"
 )
 
 // OpenProc gives a descriptor of the root of a procfs that is the kernel's, for OpenBelow; it is
@@ -69,7 +70,7 @@ func (t *Tree) checkProc() error {
 // procMasks lists what is mounted below /proc of this process. It is read for the words of an
 // error only.
 func procMasks() []string {
-	text, err := os.ReadFile("/proc/thread-self/mountinfo")
+	text, err := linux.ReadFile("/proc/thread-self/mountinfo")
 	if err != nil {
 		return nil
 	}

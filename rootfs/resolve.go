@@ -53,7 +53,7 @@ func Resolve(spec *specs.Spec, bundle string, f Facts) (Plan, error) {
 	if err := r.coverCgroups(spec.Mounts); err != nil {
 		return p, err
 	}
-	r.mountPoints()
+	r.mountPoints(linux.Devices)
 	if err := r.devices(linux.Devices); err != nil {
 		return p, err
 	}

@@ -51,6 +51,9 @@ func (r *resolver) devices(list []specs.LinuxDevice) error {
 			}
 		}
 		p.Devices = append(p.Devices, d)
+		if d.Bind && (list[i].FileMode != nil || list[i].UID != nil || list[i].GID != nil) {
+			r.note("linux.devices[%d] (%s): bound from the host, with the owner and the mode that it has there", i, clip(d.Path))
+		}
 	}
 	return nil
 }

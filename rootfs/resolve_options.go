@@ -5,6 +5,7 @@ package rootfs
 import (
 	"errors"
 	"fmt"
+	"path"
 	"strconv"
 	"strings"
 
@@ -152,7 +153,7 @@ func (m *Mount) procRules() error {
 
 // mountPoints says which mount points may be made, and which mounts may only become read-only
 // at the end.
-func (r *resolver) mountPoints() {
+func (r *resolver) mountPoints(devices []specs.LinuxDevice) {
 	p := r.plan
 	at := make(map[string]int, len(p.Mounts)) // 1 + index of the last mount on a path
 	above := func(dst string) int {
@@ -176,6 +177,12 @@ func (r *resolver) mountPoints() {
 		}
 		if m.Kind != KindRemount {
 			at[m.Destination] = i + 1
+		}
+	}
+	for i := range devices {
+		if parent := above(path.Clean("/" + devices[i].Path)); parent != 0 {
+			up := &p.Mounts[parent-1]
+			up.Hold = up.holdable()
 		}
 	}
 	p.Dev = p.Dev && (!p.HostRoot || at["/dev"] != 0)
