@@ -13,9 +13,14 @@ import (
 	"mycr/container"
 )
 
-// The main goroutine stays on the main thread: a container's init becomes its
-// process there, and PDEATHSIG follows the thread that clones.
-func init() { runtime.LockOSThread() }
+// A container's init becomes its process on the main thread, which shows its
+// ids and capabilities in /proc. Any other command is faster where goroutines
+// can change places.
+func init() {
+	if container.IsInit(os.Args) {
+		runtime.LockOSThread()
+	}
+}
 
 func main() {
 	// Before anything else: init has no command line to read.

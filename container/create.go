@@ -360,11 +360,15 @@ func (m *maker) commit() error {
 	if err := say(m.parent, wordCommitted, nil); err != nil {
 		return fmt.Errorf("the container's init ended when it was ready")
 	}
-	if !m.options.Start {
-		unix.Close(m.parent)
-		return nil
+	if m.options.Start {
+		return m.started()
 	}
-	return m.started()
+	// Until it has given up PDEATHSIG, our end would be its own.
+	if err := m.await(wordCommitted); err != nil {
+		return err
+	}
+	unix.Close(m.parent)
+	return nil
 }
 
 // started waits for the status socket's end, which is execve's success, and

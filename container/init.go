@@ -327,6 +327,9 @@ func (c *child) waitForStart() error {
 	if c.orders.Gate < 0 {
 		return nil
 	}
+	if err := say(c.orders.Status, wordCommitted, nil); err != nil {
+		return errSilent
+	}
 	unix.Close(c.orders.Status)
 	for {
 		conn, _, err := unix.Accept4(c.orders.Gate, unix.SOCK_CLOEXEC)

@@ -11,6 +11,8 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"mycr/linux"
 )
 
 // Without a cgroup the container's processes are those in a namespace that was
@@ -149,7 +151,7 @@ func dropped(pid int, signal unix.Signal) bool {
 	if signal == unix.SIGKILL || signal == unix.SIGSTOP || signal <= 0 {
 		return false
 	}
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	b, err := linux.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return false
 	}

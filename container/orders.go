@@ -64,7 +64,7 @@ const (
 	wordBorn      = 'b' // child: all is mounted, nothing pivoted
 	wordHooked    = 'h' // parent: its hooks have run
 	wordReady     = 'r' // child: the container is created
-	wordCommitted = 'c' // parent: the state is on disk
+	wordCommitted = 'c' // parent: the state is on disk; child: it lives without its parent
 	wordTerminal  = 't' // child: a terminal's master comes with this
 	wordFault     = 'F' // child: a Fault follows
 )

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mycr/cgroupdelegate"
+	"mycr/linux"
 	"mycr/userns"
 )
 
@@ -230,7 +231,7 @@ var ErrNotRunning = errors.New("container not running")
 // processStat returns the state letter and start time (clock ticks after
 // boot) of /proc/PID/stat; see proc_pid_stat(5).
 func processStat(pid int) (state byte, start uint64, err error) {
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	b, err := linux.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
 		return 0, 0, err
 	}
@@ -249,7 +250,7 @@ func processStat(pid int) (state byte, start uint64, err error) {
 
 // bootID changes at every boot; start times count from it.
 func bootID() string {
-	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	b, err := linux.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		return ""
 	}
@@ -273,7 +274,7 @@ func now() string { return time.Now().UTC().Format(time.RFC3339Nano) }
 // ownerName is the user's name, or the uid where /etc/passwd has none.
 func ownerName() string {
 	uid := strconv.Itoa(os.Geteuid())
-	b, err := os.ReadFile("/etc/passwd")
+	b, err := linux.ReadFile("/etc/passwd")
 	if err != nil {
 		return uid
 	}

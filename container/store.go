@@ -10,6 +10,8 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"mycr/linux"
 )
 
 // Root is the directory of all containers' states. It is used through its
@@ -35,7 +37,7 @@ func DefaultRoot() string {
 
 // initialUserNamespace tells whether this process sees all ids as they are.
 func initialUserNamespace() bool {
-	b, err := os.ReadFile("/proc/self/uid_map")
+	b, err := linux.ReadFile("/proc/self/uid_map")
 	if err != nil {
 		return false
 	}

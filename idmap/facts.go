@@ -7,9 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"mycr/linux"
 )
 
 // Facts is what Resolve needs to know of the host and of the caller.
@@ -60,7 +61,7 @@ func (f *Facts) gather(root, exeDir string) error {
 		return err
 	}
 	if !Identity(f.OuterGIDs) {
-		b, err := readFile(root+"proc/self/setgroups", false)
+		b, err := linux.ReadFile(root + "proc/self/setgroups")
 		f.SetgroupsDenied = err == nil && bytes.HasPrefix(b, []byte("deny"))
 	}
 	if f.Privileged && f.UID == 0 {
@@ -86,7 +87,7 @@ func (f *Facts) gather(root, exeDir string) error {
 	f.Newuidmap = findHelper(root, exeDir, "newuidmap", unix.CAP_SETUID, f.GID)
 	f.Newgidmap = findHelper(root, exeDir, "newgidmap", unix.CAP_SETGID, f.GID)
 	if f.Newuidmap.Path == "" || f.Newgidmap.Path == "" || len(f.SubUIDs) == 0 || len(f.SubGIDs) == 0 {
-		b, _ := readFile(root+"etc/os-release", true)
+		b, _ := linux.ReadFile(root + "etc/os-release")
 		f.Distro = distro(b)
 	}
 	return nil
@@ -123,7 +124,7 @@ func (f *Facts) gatherSubordinate(root string, nsswitch []byte) error {
 }
 
 func readMaps(path string) ([]Map, error) {
-	b, err := readFile(path, false)
+	b, err := linux.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
@@ -136,49 +137,9 @@ func readMaps(path string) ([]Map, error) {
 
 // readOptional is a file's content, nothing where it is missing or not for us to read.
 func readOptional(path string) ([]byte, error) {
-	b, err := readFile(path, true)
+	b, err := linux.ReadFile(path)
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EACCES) || errors.Is(err, unix.ENOTDIR) {
 		return nil, nil
 	}
 	return b, err
-}
-
-// readFile reads a file with few system calls: os.ReadFile registers it with the poller, which costs as much again.
-// whole: a read that gives less than was asked for is the last one, as on a disk, but not in /proc.
-func readFile(path string, whole bool) ([]byte, error) {
-	fd, err := open(path)
-	if err != nil {
-		return nil, &os.PathError{Op: "open", Path: path, Err: err}
-	}
-	defer unix.Close(fd)
-	b := make([]byte, 0, 4096)
-	for {
-		n, err := unix.Read(fd, b[len(b):cap(b)])
-		if err == syscall.EINTR {
-			continue
-		}
-		if err != nil {
-			return nil, &os.PathError{Op: "read", Path: path, Err: err}
-		}
-		room := cap(b) - len(b)
-		b = b[:len(b)+n]
-		if n == 0 || whole && n < room {
-			return b, nil
-		}
-		if len(b) > 64<<20 {
-			return nil, &os.PathError{Op: "read", Path: path, Err: unix.EFBIG}
-		}
-		if len(b) == cap(b) {
-			b = append(b, 0)[:len(b)]
-		}
-	}
-}
-
-func open(path string) (int, error) {
-	for {
-		fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
-		if err != syscall.EINTR {
-			return fd, err
-		}
-	}
 }

@@ -128,8 +128,8 @@ func TestMapsAreWritten(t *testing.T) {
 		user  specs.User
 	}{
 		{"automatic", nil, specs.User{}},
-		{"single", linux("new", own, lines(0, f.GID, 1)), specs.User{}},
-		{"single other", linux("new", lines(33, f.UID, 1), lines(34, f.GID, 1)), specs.User{UID: 33, GID: 34}},
+		{"single", linuxOf("new", own, lines(0, f.GID, 1)), specs.User{}},
+		{"single other", linuxOf("new", lines(33, f.UID, 1), lines(34, f.GID, 1)), specs.User{UID: 33, GID: 34}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p, err := Resolve(c.linux, c.user, f)

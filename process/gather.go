@@ -4,13 +4,14 @@ package process
 
 import (
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"syscall"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"mycr/linux"
 )
 
 // Facts is what Resolve needs to know of the host and of the container's user
@@ -57,7 +58,7 @@ func Gather(p *specs.Process) (Facts, error) {
 		return f, err
 	}
 	if p.OOMScoreAdj != nil {
-		text, err := os.ReadFile("/proc/self/oom_score_adj")
+		text, err := linux.ReadFile("/proc/self/oom_score_adj")
 		if err != nil {
 			return f, fmt.Errorf("process.oomScoreAdj: %w", err)
 		}
@@ -66,7 +67,7 @@ func Gather(p *specs.Process) (Facts, error) {
 		}
 	}
 	if p.ApparmorProfile != "" {
-		on, _ := os.ReadFile("/sys/module/apparmor/parameters/enabled")
+		on, _ := linux.ReadFile("/sys/module/apparmor/parameters/enabled")
 		f.AppArmor = len(on) > 0 && on[0] == 'Y'
 		f.AppArmorAttr = "exec"
 		if unix.Access("/proc/self/attr/apparmor/exec", unix.F_OK) == nil {
@@ -151,7 +152,7 @@ func (f *Facts) gatherCapabilities() error {
 	// Raising a hard limit, or lowering oom_score_adj, takes the capability in
 	// the initial user namespace: capable(), not ns_capable().
 	if effective&(1<<unix.CAP_SYS_RESOURCE) != 0 {
-		text, err := os.ReadFile("/proc/self/uid_map")
+		text, err := linux.ReadFile("/proc/self/uid_map")
 		if err != nil {
 			return err
 		}

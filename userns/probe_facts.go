@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"mycr/linux"
 )
 
 // GatherProbe reads the facts; what cannot be read is left out, since something failed already.
@@ -32,7 +34,7 @@ func GatherProbe() ProbeFacts {
 // read fills in what files tell; root is "/" but in tests.
 func (f *ProbeFacts) read(root string, uid, gid uint32) {
 	word := func(path string) string {
-		b, _ := os.ReadFile(root + path)
+		b, _ := linux.ReadFile(root + path)
 		return strings.TrimRight(string(b), "\n\x00")
 	}
 	exists := func(path string) bool { return unix.Access(root+path, unix.F_OK) == nil }

@@ -178,11 +178,11 @@ func (p Plan) Maps() (uids, gids string, err error) {
 		unix.Kill(report.Forked, unix.SIGKILL)
 		linux.Wait(report.Forked)
 	}()
-	u, err := os.ReadFile(fmt.Sprintf("/proc/%d/uid_map", report.Forked))
+	u, err := linux.ReadFile(fmt.Sprintf("/proc/%d/uid_map", report.Forked))
 	if err != nil {
 		return "", "", err
 	}
-	g, err := os.ReadFile(fmt.Sprintf("/proc/%d/gid_map", report.Forked))
+	g, err := linux.ReadFile(fmt.Sprintf("/proc/%d/gid_map", report.Forked))
 	return string(u), string(g), err
 }
 
