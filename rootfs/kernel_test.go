@@ -196,8 +196,8 @@ func TestSharedWithTheHost(t *testing.T) {
 		inOuter(t, t.Name(), "true")
 		return
 	}
-	dir := bundle(t)
-	for _, d := range []string{dir, dir + "/vol"} {
+	dir, elsewhere := bundle(t), t.TempDir()
+	for _, d := range []string{dir, dir + "/vol", elsewhere, elsewhere + "/sub"} {
 		os.MkdirAll(d, 0o755)
 		if err := unix.Mount(d, d, "", unix.MS_BIND, ""); err != nil {
 			t.Fatal(err)
@@ -224,6 +224,11 @@ func TestSharedWithTheHost(t *testing.T) {
 	}
 	if !strings.Contains(string(text), " mine ") {
 		t.Errorf("a mount below a shared volume is not on the host: %s", text)
+	}
+	for _, name := range []string{dir, dir + "/vol", elsewhere, elsewhere + "/sub"} {
+		if !strings.Contains(string(text), " "+name+" ") {
+			t.Errorf("the host has lost %s: %s", name, text)
+		}
 	}
 	for _, word := range []string{" other ", "/rootfs"} {
 		if strings.Contains(string(text), word) {

@@ -65,6 +65,27 @@ var behaviours = []behaviour{
 			" / ro,", "ro,nosuid,nodev,noexec,relatime - cgroup2", " / /sys ro,"},
 	},
 	{
+		name: "masked and read-only paths",
+		prepare: func(t *testing.T, dir string) {
+			for _, d := range []string{"one", "two", "kept/sub"} {
+				if err := os.MkdirAll(dir+"/rootfs/etc/"+d, 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(dir+"/rootfs/etc/"+d+"/secret", []byte("secret\n"), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+		},
+		spec: func(s *specs.Spec, _ string) {
+			s.Root.Readonly = false
+			s.Mounts = append(s.Mounts, tmpfs("/etc/kept/under"))
+			s.Linux.MaskedPaths = []string{"/etc/one", "/etc/two", "/etc/kept/sub/secret", "/etc/nope", "/bin/busybox/nope"}
+			s.Linux.ReadonlyPaths = []string{"/etc/kept", "/etc/nope"}
+		},
+		script: "ls /etc/one /etc/two; cat /etc/kept/sub/secret; touch /etc/one/x || touch /etc/kept/x || touch /etc/kept/under/x || echo denied; touch /etc/x && echo written",
+		want:   []string{"denied", "written"}, never: []string{"secret\n"},
+	},
+	{
 		name:   "a relative destination and a new mount point",
 		spec:   add(tmpfs("a/b/../c", "size=1m")),
 		script: "grep ' /a/c ' /proc/self/mountinfo",
@@ -352,9 +373,9 @@ var behaviours = []behaviour{
 	},
 	{
 		name: "nothing is made in the host's own root", only: "user namespace", fails: true,
-		spec: func(s *specs.Spec, _ string) {
+		spec: func(s *specs.Spec, dir string) {
 			s.Root.Path, s.Root.Readonly = "/", false
-			s.Mounts = append(s.Mounts, tmpfs("/tmp/not-there-at-all/x"))
+			s.Mounts = append(s.Mounts, tmpfs(dir+"/not-there/x"))
 		},
 		want: []string{"mycr makes none on the host"},
 	},
