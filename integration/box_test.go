@@ -248,20 +248,6 @@ func (b *box) state(id string) containerState {
 	return s
 }
 
-// await waits until the container's state is status.
-func (b *box) await(id, status string) containerState {
-	b.t.Helper()
-	for deadline := time.Now().Add(hang); ; time.Sleep(10 * time.Millisecond) {
-		s := b.state(id)
-		if s.Status == status {
-			return s
-		}
-		if time.Now().After(deadline) {
-			b.t.Fatalf("%s is %s, not %s", id, s.Status, status)
-		}
-	}
-}
-
 // oneErrorLine checks an error as users see it: one line that begins with the program's name, perhaps a hint after it.
 func oneErrorLine(t testing.TB, r result, names ...string) {
 	t.Helper()

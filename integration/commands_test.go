@@ -160,7 +160,6 @@ func scriptState(ts *testscript.TestScript, id string) containerState {
 func awaitCommand(ts *testscript.TestScript, neg bool, args []string) {
 	need(ts, args, 2, "await ID STATUS")
 	for deadline := time.Now().Add(hang); ; time.Sleep(10 * time.Millisecond) {
-		reapAdopted()
 		s := scriptState(ts, args[0])
 		if s.Status == args[1] {
 			return

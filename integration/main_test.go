@@ -86,6 +86,7 @@ func prepare() error {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("become a subreaper: %w", err)
 	}
+	go reapAdopted() // until the end
 	unix.Umask(0o022)
 	var err error
 	if scratch, err = os.MkdirTemp("/tmp", "mycr-it-"); err != nil {

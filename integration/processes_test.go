@@ -10,7 +10,6 @@ import (
 	"sort"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -34,7 +33,6 @@ func takeSnapshot(trees ...string) snapshot {
 func (s snapshot) leftovers() []string {
 	var left []string
 	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		reapAdopted()
 		left = s.newProcesses()
 		if len(left) == 0 || time.Now().After(deadline) {
 			break
@@ -78,7 +76,6 @@ func (s snapshot) killNew() {
 				alive = true
 			}
 		}
-		reapAdopted()
 		if !alive {
 			return
 		}
@@ -101,58 +98,69 @@ func processStat(pid int) (name string, state byte, parent int, ok bool) {
 
 // descendants are the processes below this one, threads and those that have ended apart.
 func descendants() map[int]string {
-	type entry struct {
-		parent int
-		name   string
-		state  byte
-	}
-	all := map[int]entry{}
-	names, _ := os.ReadDir("/proc")
-	for _, n := range names {
-		pid, err := strconv.Atoi(n.Name())
-		if err != nil {
-			continue
-		}
-		if name, state, parent, ok := processStat(pid); ok {
-			all[pid] = entry{parent, name, state}
-		}
-	}
 	below := map[int]string{}
-	for pid, e := range all {
-		if e.state == 'Z' || e.state == 'X' || pid == os.Getpid() {
+	for next := children(); len(next) > 0; {
+		pid := next[0]
+		next = next[1:]
+		name, state, _, ok := processStat(pid)
+		if _, known := below[pid]; known || !ok {
 			continue
 		}
-		for up := e.parent; up > 1; up = all[up].parent {
-			if up == os.Getpid() {
-				below[pid] = e.name
-				break
+		if state != 'Z' && state != 'X' {
+			below[pid] = name
+		}
+		tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+		for _, task := range tasks {
+			text, _ := os.ReadFile(task)
+			for _, word := range strings.Fields(string(text)) {
+				if child, err := strconv.Atoi(word); err == nil {
+					next = append(next, child)
+				}
 			}
 		}
 	}
 	return below
 }
 
-// zombies tells since when an ended child of this process has been seen.
-var zombies sync.Map
-
-// reapAdopted collects what ended after it had become this process's child, as an init would. A command that a test
+// reapAdopted collects, for as long as the tests run, what ended after it had become this process's child, as an
+// init would: until an exec'd process is collected, its pid namespace's init cannot end. A command that a test
 // started itself is waited for by os/exec at once, so what stays for a while is an adopted one.
 func reapAdopted() {
-	names, _ := os.ReadDir("/proc")
-	for _, n := range names {
-		pid, err := strconv.Atoi(n.Name())
-		if err != nil {
-			continue
+	zombies := map[int]time.Time{}
+	for ; ; time.Sleep(20 * time.Millisecond) {
+		seen := map[int]time.Time{}
+		for _, pid := range children() {
+			_, state, _, ok := processStat(pid)
+			if !ok || state != 'Z' || isRunning(pid) {
+				continue
+			}
+			since, known := zombies[pid]
+			if !known {
+				since = time.Now()
+			}
+			if time.Since(since) > 100*time.Millisecond {
+				unix.Wait4(pid, nil, unix.WNOHANG, nil)
+				continue
+			}
+			seen[pid] = since
 		}
-		_, state, parent, ok := processStat(pid)
-		if !ok || state != 'Z' || parent != os.Getpid() || isRunning(pid) {
-			continue
-		}
-		if since, seen := zombies.LoadOrStore(pid, time.Now()); seen && time.Since(since.(time.Time)) > 200*time.Millisecond {
-			unix.Wait4(pid, nil, unix.WNOHANG, nil)
-			zombies.Delete(pid)
+		zombies = seen
+	}
+}
+
+// children are this process's own; see proc_pid_task(5).
+func children() []int {
+	var pids []int
+	tasks, _ := filepath.Glob("/proc/self/task/*/children")
+	for _, task := range tasks {
+		text, _ := os.ReadFile(task)
+		for _, word := range strings.Fields(string(text)) {
+			if pid, err := strconv.Atoi(word); err == nil {
+				pids = append(pids, pid)
+			}
 		}
 	}
+	return pids
 }
 
 func mountTable() []string {

@@ -34,6 +34,17 @@ func TestScript(t *testing.T) {
 	})
 }
 
+// wrapperText lets the output go to files first: testscript reads it from pipes, which a container that goes on would
+// hold open.
+const wrapperText = `#!/bin/sh
+out=$(mktemp '%s/out-XXXXXX') && err=$(mktemp "$out-XXXXXX") || exit 99
+'%s' %s "$@" >"$out" 2>"$err"
+status=$?
+cat "$out"; cat "$err" >&2
+rm -f "$out" "$err"
+exit $status
+`
+
 type snapshotKey struct{}
 
 func setupScript(env *testscript.Env) error {
@@ -47,10 +58,11 @@ func setupScript(env *testscript.Env) error {
 	if err := os.Mkdir(bin, 0o755); err != nil {
 		return err
 	}
-	wrapper := fmt.Sprintf("#!/bin/sh\nexec %q \"$@\"\n", mycr.path)
+	root := ""
 	if os.Geteuid() == 0 {
-		wrapper = fmt.Sprintf("#!/bin/sh\nexec %q --root %q \"$@\"\n", mycr.path, filepath.Join(run, "mycr"))
+		root = "--root '" + filepath.Join(run, "mycr") + "'"
 	}
+	wrapper := fmt.Sprintf(wrapperText, scratch, mycr.path, root)
 	if err := os.WriteFile(filepath.Join(bin, "mycr"), []byte(wrapper), 0o755); err != nil {
 		return err
 	}
