@@ -26,6 +26,8 @@ type foreground struct {
 
 	process   *container.Process
 	signals   chan os.Signal
+	listening chan struct{} // closed when the first signals are listened to
+	ended     chan struct{} // closed when the process has ended
 	forwarded chan struct{} // closed when no signal is passed on any more
 	relay     *relay        // nil without a terminal
 	interrupt time.Time     // of the last INT
@@ -41,21 +43,39 @@ func (f *foreground) begin() error {
 		}
 	}
 	f.signals = make(chan os.Signal, 64)
-	var list [65]os.Signal
-	n := 0
+	f.listening = make(chan struct{})
+	go func() { // while the container is made: each signal costs two changes of thread
+		defer close(f.listening)
+		f.listen(unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGUSR1, unix.SIGUSR2, unix.SIGCONT, unix.SIGWINCH)
+	}()
+	return nil
+}
+
+// listen has signals passed on, but for those that mycr was started to ignore,
+// as under nohup.
+func (f *foreground) listen(list ...syscall.Signal) {
+	for _, s := range list {
+		if !signal.Ignored(s) {
+			signal.Notify(f.signals, s)
+		}
+	}
+}
+
+// listenToAll has all other signals passed on as well once the process has
+// lived for a moment: a process that ends at once is not worth the time.
+func (f *foreground) listenToAll() {
+	ready, err := unix.Poll([]unix.PollFd{{Fd: int32(f.process.PidFD), Events: unix.POLLIN}}, 30)
+	if err != nil || ready > 0 {
+		return
+	}
 	for s := syscall.Signal(1); s <= 64; s++ {
 		switch s {
 		case unix.SIGKILL, unix.SIGSTOP, unix.SIGCHLD, unix.SIGPIPE, unix.SIGTTIN, unix.SIGTTOU, unix.SIGTSTP:
 		case unix.SIGURG: // Go's own
 		default:
-			if !signal.Ignored(s) { // as under nohup
-				list[n] = s
-				n++
-			}
+			f.listen(s)
 		}
 	}
-	signal.Notify(f.signals, list[:n]...)
-	return nil
 }
 
 // wait stays until the process has ended and returns its exit status, or 128
@@ -70,9 +90,11 @@ func (f *foreground) wait(p *container.Process) (int, error) {
 			return 1, errors.Join(err, werr)
 		}
 	}
-	f.forwarded = make(chan struct{})
+	<-f.listening
+	f.ended, f.forwarded = make(chan struct{}), make(chan struct{})
 	go f.forward()
 	status, err := waitFor(p.PID)
+	close(f.ended)
 	if err != nil {
 		return 1, err
 	}
@@ -96,12 +118,11 @@ func waitFor(pid int) (unix.WaitStatus, error) {
 	}
 }
 
-// end gives the terminal back and lets signals act again; then what the
-// process has written is written out.
+// end gives the terminal back; then what the process has written is written
+// out. Signals go on to be caught, so that none cuts the cleaning-up short.
 func (f *foreground) end() {
 	f.terminal.restore()
-	signal.Stop(f.signals)
-	close(f.signals)
+	<-f.listening
 	if f.forwarded != nil {
 		<-f.forwarded
 	}
@@ -113,8 +134,15 @@ func (f *foreground) end() {
 func (f *foreground) forward() {
 	defer close(f.forwarded)
 	defer f.terminal.restoreOnPanic()
-	for s := range f.signals {
-		sig := s.(syscall.Signal)
+	f.listenToAll()
+	for {
+		var sig syscall.Signal
+		select {
+		case <-f.ended:
+			return
+		case s := <-f.signals:
+			sig = s.(syscall.Signal)
+		}
 		switch {
 		case sig == unix.SIGWINCH:
 			if f.relay != nil {

@@ -76,6 +76,8 @@ func (plan *Plan) AddEarly(p *linux.Program) {
 //     while CAP_SYS_ADMIN is still there.
 func (plan *Plan) Program(o ProgramOptions) *linux.Program {
 	p := linux.NewProgram()
+	// Zero is what this thread began with; mycr's init lets timers be late.
+	p.Call("reset the timer slack", unix.SYS_PRCTL, unix.PR_SET_TIMERSLACK, 0)
 	plan.addSession(p, o)
 	plan.addScheduling(p)
 	plan.addLabels(p, o.ProcFD)
