@@ -107,14 +107,15 @@ func retakeSnapshot(ts *testscript.TestScript) {
 	*ts.Value(snapshotKey{}).(*snapshot) = takeSnapshot(ts.Getenv("WORK"))
 }
 
-// leftoversCommand tolerates the files that the script itself named as words after it.
+// leftoversCommand tolerates the files, and all below them, that are named after it.
 func leftoversCommand(ts *testscript.TestScript, neg bool, args []string) {
 	before := ts.Value(snapshotKey{}).(*snapshot)
 	var left []string
 	for _, what := range before.leftovers() {
 		allowed := isStateRoot(what, ts.Getenv("XDG_RUNTIME_DIR"))
 		for _, name := range args {
-			allowed = allowed || strings.HasPrefix(what, "file "+ts.MkAbs(name)+" ")
+			path := strings.TrimPrefix(what, "file ") + " "
+			allowed = allowed || strings.HasPrefix(path, ts.MkAbs(name)+" ") || strings.HasPrefix(path, ts.MkAbs(name)+"/")
 		}
 		if !allowed {
 			left = append(left, what)
@@ -143,9 +144,8 @@ func statusCommand(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func scriptState(ts *testscript.TestScript, id string) containerState {
-	cmd := exec.Command("mycr", "state", id)
-	// The script's environment and PATH, without changing its stdout and stderr.
-	cmd.Path = ts.MkAbs(ts.Getenv("WORK") + "/bin/mycr")
+	// The script's environment, without changing its stdout and stderr.
+	cmd := exec.Command(ts.Getenv("WORK")+"/bin/mycr", "state", id)
 	cmd.Env = []string{"XDG_RUNTIME_DIR=" + ts.Getenv("XDG_RUNTIME_DIR"), "PATH=" + ts.Getenv("PATH")}
 	r, err := waitFor(cmd)
 	ts.Check(err)
