@@ -3,10 +3,10 @@
 package cli
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 	"strings"
 
@@ -14,18 +14,18 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mycr/container"
+	"mycr/linux"
 	"mycr/process"
 )
 
 // becomeUser makes p a process of the user that the word names in the
 // container's /etc/passwd and /etc/group, in that user's groups.
 func becomeUser(c *container.Container, p *specs.Process, word string) error {
-	passwd, group, err := openAccounts(c)
+	passwd, group, err := readAccounts(c)
 	if err != nil {
 		return err
 	}
-	defer closeAll(passwd, group)
-	account, err := process.LookupUser(reader(passwd), reader(group), word)
+	account, err := process.LookupUser(passwd, group, word)
 	if err != nil {
 		return fmt.Errorf("--user: %w", err)
 	}
@@ -44,12 +44,11 @@ func giveHome(c *container.Container, p *specs.Process) error {
 			return nil
 		}
 	}
-	passwd, group, err := openAccounts(c)
+	passwd, group, err := readAccounts(c)
 	if err != nil {
 		return err
 	}
-	defer closeAll(passwd, group)
-	p.Env = append(p.Env, "HOME="+process.LookupHome(reader(passwd), p.User.UID))
+	p.Env = append(p.Env, "HOME="+process.LookupHome(passwd, p.User.UID))
 	return nil
 }
 
@@ -63,31 +62,27 @@ func without(env []string, name string) []string {
 	return kept
 }
 
-// openAccounts opens the container's passwd(5) and group(5); nil is one that
+// readAccounts reads the container's passwd(5) and group(5); nil is one that
 // it does not have.
-func openAccounts(c *container.Container) (passwd, group *os.File, err error) {
+func readAccounts(c *container.Container) (passwd, group io.Reader, err error) {
 	root, err := c.OpenRoot()
 	if err != nil {
 		return nil, nil, err
 	}
 	defer unix.Close(root)
-	if passwd, err = openInRoot(root, "etc/passwd"); err != nil {
-		return nil, nil, err
+	if passwd, err = readInRoot(root, "etc/passwd"); err == nil {
+		group, err = readInRoot(root, "etc/group")
 	}
-	if group, err = openInRoot(root, "etc/group"); err != nil {
-		closeAll(passwd)
-		return nil, nil, err
-	}
-	return passwd, group, nil
+	return passwd, group, err
 }
 
 // mostAccounts is the largest passwd or group that is read, in bytes.
 const mostAccounts = 8 << 20
 
-// openInRoot opens a regular file of the container, which may have put a link,
+// readInRoot reads a regular file of the container, which may have put a link,
 // a FIFO or a device there: links do not lead out of its root, and nothing is
-// opened before it is known to be a file.
-func openInRoot(root int, path string) (*os.File, error) {
+// opened before it is known to be a file. It returns nil where there is none.
+func readInRoot(root int, path string) (io.Reader, error) {
 	fd, err := unix.Openat2(root, path, &unix.OpenHow{
 		Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
 	})
@@ -108,25 +103,9 @@ func openInRoot(root int, path string) (*os.File, error) {
 	if st.Size > mostAccounts {
 		return nil, fmt.Errorf("the container's /%s has %d bytes, too many", path, st.Size)
 	}
-	f, err := os.Open("/proc/self/fd/" + strconv.Itoa(fd))
+	text, err := linux.ReadFile("/proc/self/fd/" + strconv.Itoa(fd))
 	if err != nil {
-		return nil, fmt.Errorf("open the container's /%s: %w", path, err)
+		return nil, fmt.Errorf("read the container's /%s: %w", path, err)
 	}
-	return f, nil
-}
-
-// reader is a file as far as it is read, nil for none.
-func reader(f *os.File) io.Reader {
-	if f == nil {
-		return nil
-	}
-	return io.LimitReader(f, mostAccounts)
-}
-
-func closeAll(files ...*os.File) {
-	for _, f := range files {
-		if f != nil {
-			f.Close()
-		}
-	}
+	return bytes.NewReader(text), nil
 }

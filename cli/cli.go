@@ -11,6 +11,7 @@ import (
 	"os"
 
 	"github.com/spf13/pflag"
+	"golang.org/x/sys/unix"
 
 	"mycr/container"
 )
@@ -25,8 +26,11 @@ func Main(args []string) int {
 			return (&session{}).fail(execFailed, err)
 		}
 	}
-	s := &session{}
-	status, err := s.dispatch(args[1:])
+	s := &session{argv: args}
+	c, words, status, err := s.parse(args[1:])
+	if err == nil {
+		status, err = c.run(s, words)
+	}
 	if err != nil {
 		return s.fail(max(status, 1), err)
 	}
@@ -98,45 +102,48 @@ func named(word string) command {
 // session is one run of mycr.
 type session struct {
 	globals
-	log *os.File // of --log, or nil
+	argv []string
+	log  int // descriptor of --log's file, 0 for none
 }
 
-func (s *session) dispatch(args []string) (int, error) {
+// parse finds the command, lets it take its flags, and returns the words that
+// are left. With an error comes the exit status, 0 meaning 1.
+func (s *session) parse(args []string) (c command, words []string, status int, err error) {
 	f := newFlags("mycr")
 	f.SetInterspersed(false)
 	s.define(f)
 	version := f.BoolP("version", "v", false, "print the version")
-	err := f.Parse(normalise(f, args, true))
+	err = f.Parse(normalise(f, args, true))
 	if err == nil {
 		err = s.takeGlobals()
 	}
 	switch {
 	case errors.Is(err, pflag.ErrHelp):
-		return 0, s.printHelp()
+		return &help{}, nil, 0, nil
 	case err != nil:
-		return 1, wrongUsage(err, "mycr help")
 	case *version:
-		return 0, printVersion()
+		return &versionOf{}, nil, 0, nil
 	case f.NArg() == 0:
-		return 1, wrongUsage(errors.New("no command"), "mycr help")
+		err = errors.New("no command")
+	case named(f.Arg(0)) == nil:
+		err = fmt.Errorf("unknown command %q", f.Arg(0))
+	default:
+		return s.parseCommand(f.Arg(0), f.Args()[1:])
 	}
-	word := f.Arg(0)
-	c := named(word)
-	if c == nil {
-		return 1, wrongUsage(fmt.Errorf("unknown command %q", word), "mycr help")
-	}
-	return s.runCommand(word, c, f.Args()[1:])
+	return nil, nil, 1, wrongUsage(err, "mycr help")
 }
 
-func (s *session) runCommand(word string, c command, args []string) (int, error) {
+// parseCommand is parse behind the command's word.
+func (s *session) parseCommand(word string, args []string) (c command, words []string, status int, err error) {
+	c = named(word)
 	a := c.about()
 	f := newFlags(word)
 	f.SetInterspersed(!a.first)
 	c.flags(f)
 	s.define(f)
-	err := f.Parse(normalise(f, args, a.first))
+	err = f.Parse(normalise(f, args, a.first))
 	if errors.Is(err, pflag.ErrHelp) {
-		return 0, printCommandHelp(word, c)
+		return &help{}, []string{word}, 0, nil
 	}
 	if err == nil {
 		err = s.takeGlobals()
@@ -145,9 +152,9 @@ func (s *session) runCommand(word string, c command, args []string) (int, error)
 		err = countWords(word, &a, f.NArg())
 	}
 	if err != nil {
-		return a.failure, wrongUsage(err, "mycr "+word+" --help")
+		return nil, nil, a.failure, wrongUsage(err, "mycr "+word+" --help")
 	}
-	return c.run(s, f.Args())
+	return c, f.Args(), 0, nil
 }
 
 // takeGlobals checks the global flags and opens the log, so that one that
@@ -156,13 +163,17 @@ func (s *session) takeGlobals() error {
 	if err := s.check(); err != nil {
 		return err
 	}
-	if s.logPath == "" || s.log != nil && s.log.Name() == s.logPath {
+	if s.logPath == "" {
 		return nil
 	}
-	var err error
-	if s.log, err = os.OpenFile(s.logPath, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o644); err != nil {
-		return fmt.Errorf("--log: %w", err)
+	fd, err := unix.Open(s.logPath, unix.O_WRONLY|unix.O_APPEND|unix.O_CREAT|unix.O_CLOEXEC, 0o644)
+	if err != nil {
+		return fmt.Errorf("--log: open %q: %w", s.logPath, err)
 	}
+	if s.log > 0 { // given before the command and behind it
+		unix.Close(s.log)
+	}
+	s.log = fd
 	return nil
 }
 

@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -15,6 +16,7 @@ import (
 
 	"mycr/bundle"
 	"mycr/container"
+	"mycr/linux"
 	"mycr/process"
 	"mycr/seccomp"
 )
@@ -64,7 +66,7 @@ func alias(f *pflag.FlagSet, name, second, short string) {
 }
 
 func (d *do) run(s *session, args []string) (int, error) {
-	if err := d.twoWords(args); err != nil {
+	if err := d.twoWords(s.argv, args); err != nil {
 		return doFailed, err
 	}
 	d.Args = args
@@ -90,7 +92,7 @@ func (d *do) run(s *session, args []string) (int, error) {
 		ID: id, Bundle: "/", Spec: made, Network: d.Network, Manager: s.manager(),
 		Start: true, Foreground: true, Reaper: true, DieWithParent: true,
 	}
-	status, err := s.foregroundRun(root, o, &foreground{s: s, impatient: true}, false)
+	status, err := s.foregroundRun(root, o, &foreground{impatient: true}, false)
 	if err != nil {
 		return doStatus(err), err
 	}
@@ -112,17 +114,16 @@ func doStatus(err error) int {
 
 // twoWords tells who is used to bwrap, whose --bind takes two words, instead
 // of running the second one.
-func (d *do) twoWords(args []string) error {
+func (d *do) twoWords(argv, args []string) error {
+	before := argv[len(argv)-len(args)-1] // the last word that was not left over
 	for _, f := range [...]struct {
 		flag string
 		list []string
 	}{{"--bind", d.Bind}, {"--ro-bind", d.RoBind}} {
-		if n := len(f.list); n > 0 && os.Args[max(len(os.Args)-len(args)-1, 0)] == f.list[n-1] &&
-			filepath.IsAbs(args[0]) && !strings.Contains(f.list[n-1], ":") {
-			return &usageError{
-				fmt.Errorf("%s takes one word, SRC:DST, so that %s would be the command", f.flag, args[0]),
-				fmt.Sprintf("%s %s:%s, or -- before a command", f.flag, f.list[n-1], args[0]),
-			}
+		n := len(f.list)
+		if n > 0 && before == f.list[n-1] && !strings.Contains(before, ":") && strings.HasPrefix(args[0], "/") {
+			return wrongUsage(fmt.Errorf("%s takes one word, SRC:DST, so that %s would be the command", f.flag, args[0]),
+				fmt.Sprintf("%s %s:%s, or -- before a command", f.flag, before, args[0]))
 		}
 	}
 	return nil
@@ -174,12 +175,11 @@ func home() string {
 	if dir := os.Getenv("HOME"); dir != "" {
 		return dir
 	}
-	passwd, err := os.Open("/etc/passwd")
+	passwd, err := linux.ReadFile("/etc/passwd")
 	if err != nil {
 		return ""
 	}
-	defer passwd.Close()
-	return process.LookupHome(passwd, uint32(os.Getuid()))
+	return process.LookupHome(bytes.NewReader(passwd), uint32(os.Getuid()))
 }
 
 // resolved is a path without its links, "" if there is nothing.

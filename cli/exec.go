@@ -92,7 +92,7 @@ func (e *execute) run(s *session, args []string) (int, error) {
 
 // stay starts the process and waits for its end.
 func (e *execute) stay(s *session, c *container.Container, o container.ExecOptions) (int, error) {
-	f := &foreground{s: s}
+	f := &foreground{}
 	if err := f.begin(); err != nil {
 		return execFailed, err
 	}

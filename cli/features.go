@@ -19,9 +19,15 @@ var (
 	commit  = ""
 )
 
-// printVersion prints what docker parses: the word "version" may stand on no
-// other line.
-func printVersion() error {
+// versionOf is --version. It prints what docker parses: the word "version" may
+// stand on no other line.
+type versionOf struct{}
+
+func (*versionOf) about() about { return about{does: "print the version"} }
+
+func (*versionOf) flags(*pflag.FlagSet) {}
+
+func (*versionOf) run(*session, []string) (int, error) {
 	revision := commit
 	if info, ok := debug.ReadBuildInfo(); ok && revision == "" {
 		for _, setting := range info.Settings {
@@ -33,7 +39,7 @@ func printVersion() error {
 	if revision == "" {
 		revision = "unknown"
 	}
-	return output([]byte("mycr version " + version + "\ncommit: " + revision + "\nspec: " + specs.Version + "\n"))
+	return 0, output([]byte("mycr version " + version + "\ncommit: " + revision + "\nspec: " + specs.Version + "\n"))
 }
 
 // featuresOf prints what this runtime can do.

@@ -18,23 +18,25 @@ import (
 // foreground is mycr while it stays with a process: it passes signals on,
 // relays the terminal, and gets the exit status.
 type foreground struct {
-	s         *session
 	terminal  *terminal
 	subreaper bool
 	impatient bool // a second INT within two seconds kills
-	send      func(unix.Signal) (note string, err error)
+	// send is how a signal reaches the process; note says in one line that it
+	// will not.
+	send func(unix.Signal) (note string, err error)
 
 	process   *container.Process
+	relay     *relay // nil without a terminal
 	signals   chan os.Signal
-	listening chan struct{} // closed when the first signals are listened to
-	ended     chan struct{} // closed when the process has ended
-	forwarded chan struct{} // closed when no signal is passed on any more
-	relay     *relay        // nil without a terminal
+	started   chan struct{} // closed when there is a process to pass signals to
+	over      chan struct{} // closed when there is none any more
+	done      chan struct{} // closed when no signal is taken any more
 	interrupt time.Time     // of the last INT
 }
 
-// begin is called before the process is made: signals that come meanwhile wait
-// for it, so that none ends mycr between the process and its state on disk.
+// begin is called before the process is made: the signals that are likely to
+// come meanwhile wait for it, so that none ends mycr between the process and
+// its state on disk.
 func (f *foreground) begin() error {
 	f.terminal = findTerminal()
 	if f.subreaper {
@@ -43,39 +45,9 @@ func (f *foreground) begin() error {
 		}
 	}
 	f.signals = make(chan os.Signal, 64)
-	f.listening = make(chan struct{})
-	go func() { // while the container is made: each signal costs two changes of thread
-		defer close(f.listening)
-		f.listen(unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGUSR1, unix.SIGUSR2, unix.SIGCONT, unix.SIGWINCH)
-	}()
+	f.started, f.over, f.done = make(chan struct{}), make(chan struct{}), make(chan struct{})
+	go f.forward()
 	return nil
-}
-
-// listen has signals passed on, but for those that mycr was started to ignore,
-// as under nohup.
-func (f *foreground) listen(list ...syscall.Signal) {
-	for _, s := range list {
-		if !signal.Ignored(s) {
-			signal.Notify(f.signals, s)
-		}
-	}
-}
-
-// listenToAll has all other signals passed on as well once the process has
-// lived for a moment: a process that ends at once is not worth the time.
-func (f *foreground) listenToAll() {
-	ready, err := unix.Poll([]unix.PollFd{{Fd: int32(f.process.PidFD), Events: unix.POLLIN}}, 30)
-	if err != nil || ready > 0 {
-		return
-	}
-	for s := syscall.Signal(1); s <= 64; s++ {
-		switch s {
-		case unix.SIGKILL, unix.SIGSTOP, unix.SIGCHLD, unix.SIGPIPE, unix.SIGTTIN, unix.SIGTTOU, unix.SIGTSTP:
-		case unix.SIGURG: // Go's own
-		default:
-			f.listen(s)
-		}
-	}
 }
 
 // wait stays until the process has ended and returns its exit status, or 128
@@ -84,17 +56,14 @@ func (f *foreground) wait(p *container.Process) (int, error) {
 	f.process = p
 	if p.Master != nil {
 		var err error
-		if f.relay, err = startRelay(f.terminal, p); err != nil {
+		if f.relay, err = startRelay(0, 1, f.terminal, p); err != nil {
 			unix.PidfdSendSignal(p.PidFD, unix.SIGKILL, nil, 0)
 			_, werr := waitFor(p.PID)
 			return 1, errors.Join(err, werr)
 		}
 	}
-	<-f.listening
-	f.ended, f.forwarded = make(chan struct{}), make(chan struct{})
-	go f.forward()
+	close(f.started)
 	status, err := waitFor(p.PID)
-	close(f.ended)
 	if err != nil {
 		return 1, err
 	}
@@ -118,53 +87,83 @@ func waitFor(pid int) (unix.WaitStatus, error) {
 	}
 }
 
-// end gives the terminal back; then what the process has written is written
-// out. Signals go on to be caught, so that none cuts the cleaning-up short.
+// end gives the terminal back; then what the process has left in its own is
+// written out, with signals acting on mycr again.
 func (f *foreground) end() {
 	f.terminal.restore()
-	<-f.listening
-	if f.forwarded != nil {
-		<-f.forwarded
-	}
+	close(f.over)
+	<-f.done
 	if f.relay != nil {
+		signal.Stop(f.signals)
 		f.relay.finish()
 	}
 }
 
+// settled is how many milliseconds of the process's life the signals that
+// hardly anybody sends are left alone: each takes microseconds to take over,
+// in all more than a short process lives.
+const settled = 5
+
+// forward passes signals on.
 func (f *foreground) forward() {
-	defer close(f.forwarded)
+	defer close(f.done)
 	defer f.terminal.restoreOnPanic()
-	f.listenToAll()
+	f.take(unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGUSR1, unix.SIGUSR2, unix.SIGCONT, unix.SIGWINCH)
+	select {
+	case <-f.started:
+	case <-f.over:
+		return
+	}
+	pidfd := []unix.PollFd{{Fd: int32(f.process.PidFD), Events: unix.POLLIN}}
+	poll(pidfd, settled)
+	if pidfd[0].Revents != 0 {
+		return
+	}
+	for s := syscall.Signal(1); s <= sigRTMax; s++ {
+		switch s {
+		case unix.SIGKILL, unix.SIGSTOP, unix.SIGCHLD, unix.SIGPIPE, unix.SIGTTIN, unix.SIGTTOU, unix.SIGTSTP:
+		case unix.SIGURG: // Go's own
+		default:
+			f.take(s)
+		}
+	}
 	for {
-		var sig syscall.Signal
 		select {
-		case <-f.ended:
-			return
 		case s := <-f.signals:
-			sig = s.(syscall.Signal)
+			f.pass(s.(syscall.Signal))
+		case <-f.over:
+			return
 		}
-		switch {
-		case sig == unix.SIGWINCH:
-			if f.relay != nil {
-				f.relay.resize()
-			}
-			continue
-		case sig == unix.SIGCONT && f.relay != nil:
-			f.relay.resume()
-		case sig == unix.SIGINT && f.impatient:
-			if now := time.Now(); now.Sub(f.interrupt) < 2*time.Second {
-				sig = unix.SIGKILL
-			} else {
-				f.interrupt = now
-			}
-		}
-		f.pass(sig)
 	}
 }
 
-// pass sends a signal to the process. A process that has ended meanwhile is no
-// error: its status is on the way.
+// take takes signals over, but those that are ignored as under nohup.
+func (f *foreground) take(list ...syscall.Signal) {
+	for _, s := range list {
+		if !signal.Ignored(s) {
+			signal.Notify(f.signals, s)
+		}
+	}
+}
+
+// pass passes one signal on. A process that has ended meanwhile is no error:
+// its status is on the way.
 func (f *foreground) pass(sig unix.Signal) {
+	switch {
+	case sig == unix.SIGWINCH:
+		if f.relay != nil {
+			f.relay.resize()
+		}
+		return
+	case sig == unix.SIGCONT && f.relay != nil:
+		f.relay.resume()
+	case sig == unix.SIGINT && f.impatient:
+		now := time.Now()
+		if now.Sub(f.interrupt) < 2*time.Second {
+			sig = unix.SIGKILL
+		}
+		f.interrupt = now
+	}
 	if f.send == nil || sig != unix.SIGINT && sig != unix.SIGTERM {
 		unix.PidfdSendSignal(f.process.PidFD, sig, nil, 0)
 		return

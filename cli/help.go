@@ -18,9 +18,9 @@ func (*help) about() about {
 
 func (*help) flags(*pflag.FlagSet) {}
 
-func (*help) run(s *session, args []string) (int, error) {
+func (*help) run(_ *session, args []string) (int, error) {
 	if len(args) == 0 {
-		return 0, s.printHelp()
+		return 0, printHelp()
 	}
 	c := named(args[0])
 	if c == nil {
@@ -29,7 +29,7 @@ func (*help) run(s *session, args []string) (int, error) {
 	return 0, printCommandHelp(args[0], c)
 }
 
-func (s *session) printHelp() error {
+func printHelp() error {
 	var b strings.Builder
 	b.WriteString("mycr runs OCI bundles and single commands in sandboxes, as an ordinary user.\n\n" +
 		"usage: mycr [global flags] COMMAND [flags] [words]\n\ncommands:\n")

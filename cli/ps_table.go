@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"mycr/linux"
 )
 
 // ticks is the unit of times in /proc/PID/stat, USER_HZ on every Linux.
@@ -25,7 +27,7 @@ func processTable(pids []int) []byte {
 	var out bytes.Buffer
 	w := tabwriter.NewWriter(&out, 3, 1, 2, ' ', 0)
 	fmt.Fprint(w, "UID\tPID\tPPID\tC\tSTIME\tTTY\tTIME\tCMD\n")
-	passwd, _ := os.ReadFile("/etc/passwd")
+	passwd, _ := linux.ReadFile("/etc/passwd")
 	boot := bootTime()
 	for _, pid := range pids {
 		if p, ok := readProcess(pid); ok {
@@ -52,7 +54,7 @@ type processLine struct {
 func readProcess(pid int) (p processLine, ok bool) {
 	dir := "/proc/" + strconv.Itoa(pid)
 	var st unix.Stat_t
-	stat, err := os.ReadFile(dir + "/stat")
+	stat, err := linux.ReadFile(dir + "/stat")
 	if err != nil || unix.Stat(dir, &st) != nil {
 		return p, false
 	}
@@ -69,7 +71,7 @@ func readProcess(pid int) (p processLine, ok bool) {
 		uid: st.Uid, parent: int(number(1)), device: number(4), ticks: number(11) + number(12), start: number(19),
 		command: "[" + string(stat[open+1:end]) + "]",
 	}
-	if words, err := os.ReadFile(dir + "/cmdline"); err == nil && len(words) > 0 {
+	if words, err := linux.ReadFile(dir + "/cmdline"); err == nil && len(words) > 0 {
 		p.command = string(bytes.ReplaceAll(bytes.TrimRight(words, "\x00"), []byte{0}, []byte{' '}))
 	}
 	if f[0] == "Z" {

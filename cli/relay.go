@@ -14,6 +14,7 @@ import (
 // relay passes keys to the terminal of a container's process, and what is
 // written there to stdout. Both directions end when the process has.
 type relay struct {
+	in, out  int // the caller's
 	terminal *terminal
 	process  *container.Process
 	master   int // of the process's terminal, non-blocking
@@ -21,8 +22,8 @@ type relay struct {
 	done     sync.WaitGroup
 }
 
-func startRelay(t *terminal, p *container.Process) (*relay, error) {
-	r := &relay{terminal: t, process: p, master: int(p.Master.Fd())}
+func startRelay(in, out int, t *terminal, p *container.Process) (*relay, error) {
+	r := &relay{in: in, out: out, terminal: t, process: p, master: int(p.Master.Fd())}
 	if err := unix.SetNonblock(r.master, true); err != nil {
 		return nil, fmt.Errorf("terminal: %w", err)
 	}
@@ -75,7 +76,7 @@ func poll(fds []unix.PollFd, milliseconds int) {
 func (r *relay) input() {
 	defer r.terminal.restoreOnPanic()
 	buf := make([]byte, 4096)
-	stdin, last := int32(0), byte('\n')
+	stdin, last := int32(r.in), byte('\n')
 	watched := stdin
 	for {
 		fds := []unix.PollFd{
@@ -90,10 +91,10 @@ func (r *relay) input() {
 		case fds[1].Revents != 0:
 			unix.Read(r.wake, buf[:8])
 			watched = stdin
-		case r.terminal.fd == 0 && !r.terminal.foreground():
+		case r.terminal.fd == r.in && !r.terminal.foreground():
 			watched = -1
 		default:
-			n, err := unix.Read(0, buf)
+			n, err := unix.Read(r.in, buf)
 			switch {
 			case n > 0:
 				r.enter(buf[:n])
@@ -166,7 +167,7 @@ func (r *relay) output() {
 		switch {
 		case n > 0:
 			hungUp = false
-			if !writeOut(buf[:n]) {
+			if !r.write(buf[:n]) {
 				r.hangUp()
 			}
 			if ended {
@@ -181,16 +182,16 @@ func (r *relay) output() {
 	}
 }
 
-// writeOut writes to stdout, and tells whether somebody takes it.
-func writeOut(text []byte) bool {
+// write writes to stdout, and tells whether somebody takes it.
+func (r *relay) write(text []byte) bool {
 	for len(text) > 0 {
-		n, err := unix.Write(1, text)
+		n, err := unix.Write(r.out, text)
 		switch {
 		case n > 0:
 			text = text[n:]
 		case err == unix.EINTR:
 		case err == unix.EAGAIN: // somebody has made it non-blocking
-			poll([]unix.PollFd{{Fd: 1, Events: unix.POLLOUT}}, -1)
+			poll([]unix.PollFd{{Fd: int32(r.out), Events: unix.POLLOUT}}, -1)
 		default:
 			return false
 		}

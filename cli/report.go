@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // execFailed is runc's exit status where exec could not start the process.
@@ -32,20 +34,26 @@ func wrongUsage(err error, hint string) error { return &usageError{err, hint} }
 // fail reports an error, once: on stderr, in one write, because conmon reads
 // only once; and as one object in the log, because podman reads no more.
 func (s *session) fail(status int, err error) int {
-	cause := printable(err.Error())
-	hint := hintOf(err)
-	text := "mycr: " + cause + "\n"
-	if hint != "" {
-		text += "hint: " + printable(hint) + "\n"
-		cause += " (hint: " + printable(hint) + ")"
-	}
-	if s.log != nil {
-		if err := s.writeLog("error", cause); err != nil {
+	text, line := describe(err)
+	if s.log > 0 {
+		if err := s.writeLog("error", line); err != nil {
 			text += "mycr: --log: " + printable(err.Error()) + "\n"
 		}
 	}
 	os.Stderr.WriteString(text)
 	return status
+}
+
+// describe says an error for people, and as one line for engines, who show
+// nothing else to their users.
+func describe(err error) (text, line string) {
+	line = printable(err.Error())
+	text = "mycr: " + line + "\n"
+	if hint := hintOf(err); hint != "" {
+		text += "hint: " + printable(hint) + "\n"
+		line += " (hint: " + printable(hint) + ")"
+	}
+	return text, line
 }
 
 func hintOf(err error) string {
@@ -87,7 +95,7 @@ func (s *session) writeLog(level, msg string) error {
 			return err
 		}
 	}
-	_, err := s.log.Write(append(line, '\n'))
+	_, err := unix.Write(s.log, append(line, '\n'))
 	return err
 }
 
@@ -97,7 +105,7 @@ func (s *session) debug(format string, a ...any) {
 		return
 	}
 	text := printable(fmt.Sprintf(format, a...))
-	if s.log == nil {
+	if s.log == 0 {
 		fmt.Fprintf(os.Stderr, "mycr: debug: %s\n", text)
 		return
 	}
@@ -109,7 +117,7 @@ func (s *session) debug(format string, a ...any) {
 // note tells in one line what is not as asked. Under an engine, which has its
 // log, stderr is the container's.
 func (s *session) note(text string) {
-	if s.log != nil {
+	if s.log > 0 {
 		s.debug("note: %s", text)
 		return
 	}

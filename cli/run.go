@@ -51,7 +51,7 @@ func (r *run) run(s *session, args []string) (int, error) {
 		c.Close()
 		return 0, nil
 	}
-	return s.foregroundRun(root, o, &foreground{s: s, subreaper: !r.noSubreaper}, r.keep)
+	return s.foregroundRun(root, o, &foreground{subreaper: !r.noSubreaper}, r.keep)
 }
 
 // foregroundRun makes a container, stays with it until it has ended, and
