@@ -108,12 +108,12 @@ func child(o *order) error {
 		return fmt.Errorf("finish: %w", err)
 	}
 	lap(3)
-	for _, n := range append(plan.Notes, tree.Notes...) {
-		fmt.Fprintln(os.Stderr, "NOTE", n)
-	}
 	if o.Script == "TIMES" {
 		fmt.Printf("%d %d %d %d\n", took[0].Microseconds(), took[1].Microseconds(), took[2].Microseconds(), took[3].Microseconds())
 		os.Exit(0)
+	}
+	for _, n := range append(plan.Notes, tree.Notes...) {
+		fmt.Fprintln(os.Stderr, "NOTE", n)
 	}
 	tree.Close()
 	return unix.Exec("/bin/busybox", []string{"sh", "-c", o.Script}, []string{"PATH=/bin", "TERM=xterm"})

@@ -60,7 +60,7 @@ func (t *Tree) console(slave int) error {
 	if err != nil {
 		return err
 	}
-	defer closeFD(dev)
+	defer t.leaveDev()
 	point, err := unix.Openat(dev, "console", unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 	if errors.Is(err, unix.EEXIST) {
 		if point, err = unix.Openat(dev, "console", unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0); err != nil {

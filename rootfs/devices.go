@@ -17,19 +17,16 @@ func (t *Tree) devices() error {
 	if len(p.Devices) == 0 && len(p.Links) == 0 {
 		return nil
 	}
-	dev := -1
 	if p.Dev {
-		var err error
-		if dev, err = t.openDev(); err != nil {
+		if _, err := t.openDev(); err != nil {
 			return err
 		}
-		defer closeFD(dev)
 	}
 	// Nodes get the mode that is asked for, whatever the caller's umask is.
 	defer unix.Umask(unix.Umask(0))
 	for i := range p.Devices {
 		d := &p.Devices[i]
-		if err := t.device(dev, d); err != nil {
+		if err := t.device(d); err != nil {
 			place := d.Path
 			if d.Index >= 0 {
 				place = fmt.Sprintf("linux.devices[%d] (%s)", d.Index, clip(d.Path))
@@ -38,28 +35,49 @@ func (t *Tree) devices() error {
 		}
 	}
 	for _, l := range p.Links {
-		if err := t.link(dev, l); err != nil {
+		if err := t.link(l); err != nil {
 			return step("/dev/"+l.Name, err)
 		}
 	}
 	return nil
 }
 
+// openDev opens /dev, until leaveDev.
 func (t *Tree) openDev() (int, error) {
+	if t.dev >= 0 {
+		return t.dev, nil
+	}
 	fd, err := t.open("/dev", unix.O_PATH|unix.O_DIRECTORY, unix.RESOLVE_NO_SYMLINKS)
-	switch {
-	case err == nil:
-		return fd, nil
-	case errors.Is(err, unix.ENOENT):
+	if errors.Is(err, unix.ENOENT) {
 		fd, err = t.create("/dev", true, unix.RESOLVE_NO_SYMLINKS)
-	case errors.Is(err, unix.ELOOP), errors.Is(err, unix.ENOTDIR):
+	}
+	if errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENOTDIR) {
 		return -1, fmt.Errorf("devices must be made in an ordinary directory /dev: %w", err)
 	}
-	return fd, step2("/dev", err)
+	if err != nil {
+		return -1, step("/dev", err)
+	}
+	if t.plan.OwnDev {
+		// Names in it are taken to be ours, so it must be the tmpfs that we have mounted, not
+		// what somebody has put in the place of its mount point.
+		var st unix.Statx_t
+		if err := unix.Statx(fd, "", unix.AT_EMPTY_PATH, 0, &st); err != nil || st.Attributes&unix.STATX_ATTR_MOUNT_ROOT == 0 {
+			closeFD(fd)
+			return -1, errors.New("/dev: the tmpfs that was mounted there is gone")
+		}
+	}
+	t.dev = fd
+	return fd, nil
+}
+
+func (t *Tree) leaveDev() {
+	closeFD(t.dev)
+	t.dev, t.inDev = -1, false
 }
 
 // link makes a default link. What the bundle has put there by itself stays.
-func (t *Tree) link(dev int, l Link) error {
+func (t *Tree) link(l Link) error {
+	dev := t.dev
 	err := makeLink(dev, l.Name, l.Target)
 	if !errors.Is(err, unix.EEXIST) || l.Name != "ptmx" {
 		if errors.Is(err, unix.EEXIST) {
@@ -77,10 +95,15 @@ func (t *Tree) link(dev int, l Link) error {
 	return makeLink(dev, l.Name, l.Target)
 }
 
-func (t *Tree) device(dev int, d *Device) error {
-	at, name := dev, ""
-	if i := strings.LastIndexByte(d.Path, '/'); i > 0 && d.Path[:i] == "/dev" && dev >= 0 {
+func (t *Tree) device(d *Device) error {
+	at, name := t.dev, ""
+	if i := strings.LastIndexByte(d.Path, '/'); i > 0 && d.Path[:i] == "/dev" && at >= 0 {
 		name = d.Path[i+1:]
+		if t.plan.OwnDev && d.Bind && !d.Verify {
+			if done, err := t.bindInDev(d, name); done {
+				return err
+			}
+		}
 	} else {
 		var err error
 		if at, err = t.deviceDirectory(d, d.Path[:i]); err != nil {
@@ -182,6 +205,35 @@ func (d *Device) bind(at int, name string) error {
 	}
 	defer closeFD(point)
 	return step2("bind the host's node", unix.MoveMount(tree, "", point, "", attach))
+}
+
+// bindInDev does the same in our own /dev, where a new name cannot be anything else, in half of
+// the calls. It tells whether it was a new name, and the host's node where it usually is.
+func (t *Tree) bindInDev(d *Device, name string) (bool, error) {
+	if unix.Mknodat(t.dev, name, unix.S_IFREG|0o666, 0) != nil {
+		return false, nil
+	}
+	if err := t.enter(t.dev); err != nil {
+		return true, err
+	}
+	err := unix.Mount(d.Path, name, "", unix.MS_BIND, "")
+	if missing(err) {
+		return false, nil
+	}
+	if err != nil {
+		return true, step("bind the host's node", err)
+	}
+	var st unix.Stat_t
+	if err := unix.Fstatat(t.dev, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return true, err
+	}
+	if !d.is(&st) {
+		if err := unix.Unmount(name, unix.UMOUNT_NOFOLLOW|unix.MNT_DETACH); err != nil {
+			return true, step("take away what is not the device "+d.number(), err)
+		}
+		return false, nil
+	}
+	return true, nil
 }
 
 // onHost clones the host's node, and makes sure that it is the one that is meant.

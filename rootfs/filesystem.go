@@ -112,52 +112,65 @@ func configError(fs int, key string, err error) error {
 	return err
 }
 
-// legacy mounts by mount(2), for options that fsconfig(2) has no way to say.
-func (t *Tree) legacy(m *Mount) error {
+// byMount makes a new file system by one mount(2). The mount point is the current directory, as
+// it was opened, or a name that was just made in our own tmpfs: no path is walked twice.
+func (t *Tree) byMount(m *Mount) error {
+	if m.InDev {
+		if done, err := t.byMountInDev(m); done {
+			return err
+		}
+	}
 	point, err := t.mountPoint(m, -1)
 	if err != nil {
 		return err
 	}
 	defer closeFD(point)
-	var data []string
-	for _, p := range m.Params {
-		switch {
-		case p.Key == "source" || p.Flag && isSuper(p.Key):
-		case p.Flag:
-			data = append(data, p.Key)
-		default:
-			data = append(data, p.Key+"="+p.Value)
+	data := m.Data
+	if m.PointMode {
+		var st unix.Stat_t
+		if err := unix.Fstat(point, &st); err != nil {
+			return step("mode of the mount point", err)
 		}
+		data = withMode(data, st.Mode)
 	}
-	text := strings.Join(data, ",")
-	if len(text) >= unix.Getpagesize() {
-		return fmt.Errorf("options: %d bytes are more than mount(2) takes, %d", len(text), unix.Getpagesize()-1)
+	if err := t.enter(point); err != nil {
+		return step("mount point", err)
 	}
-	// "." is the open mount point itself, whatever its path has become.
-	if err := unix.Fchdir(point); err != nil {
-		return err
-	}
-	err = unix.Mount(m.Source, ".", m.Type, m.Legacy, text)
-	if backErr := unix.Fchdir(t.root); err == nil {
-		err = backErr
-	}
-	if err != nil {
-		return fmt.Errorf("options %q: %w", clip(text), err)
-	}
-	if m.Propagation != 0 || m.TreeSet != 0 || m.TreeClear != 0 {
-		top, err := t.open(m.Destination, unix.O_PATH, 0)
-		if err != nil {
-			return err
-		}
-		defer closeFD(top)
-		after := *m
-		after.Set, after.Clear = 0, 0
-		return after.setAttributes(top)
-	}
-	return nil
+	return unix.Mount(m.Source, ".", m.Type, m.MountFlags, data)
 }
 
-func isSuper(key string) bool {
-	var o options
-	return key == "ro" || o.super1(key)
+// byMountInDev does the same for a new name in our own /dev, and tells whether it was one.
+func (t *Tree) byMountInDev(m *Mount) (bool, error) {
+	dev, err := t.openDev()
+	if err != nil {
+		return true, err
+	}
+	name := m.Destination[len("/dev/"):]
+	if unix.Mkdirat(dev, name, 0o755) != nil {
+		return false, nil
+	}
+	if err := t.enter(dev); err != nil {
+		return true, err
+	}
+	data := m.Data
+	if m.PointMode {
+		data = withMode(data, 0o755)
+	}
+	return true, unix.Mount(m.Source, name, m.Type, m.MountFlags, data)
+}
+
+func withMode(data string, mode uint32) string {
+	if data != "" {
+		data += ","
+	}
+	return data + "mode=" + strconv.FormatUint(uint64(mode&0o7777), 8)
+}
+
+// enter makes an open directory the current one.
+func (t *Tree) enter(fd int) error {
+	if fd == t.dev && t.inDev {
+		return nil
+	}
+	t.inDev = fd == t.dev
+	return unix.Fchdir(fd)
 }

@@ -14,8 +14,12 @@ import (
 // at again (CVE-2025-31133, CVE-2025-52881).
 func (t *Tree) Finish() error {
 	p := t.plan
-	if err := t.checkProc(); err != nil {
-		return err
+	if p.Proc {
+		proc, err := t.mountedProc()
+		if err != nil {
+			return err
+		}
+		closeFD(proc)
 	}
 	if err := t.mask(); err != nil {
 		return err
@@ -25,16 +29,13 @@ func (t *Tree) Finish() error {
 			return fmt.Errorf("linux.readonlyPaths[%d] (%s): %w", i, clip(name), err)
 		}
 	}
-	for i, fd := range t.held {
-		if fd < 0 {
-			continue
+	for _, h := range t.held {
+		if err := setReadonly(h.fd, 0); err != nil {
+			return fmt.Errorf("%s: make it read-only: %w", h.mount.words(), err)
 		}
-		if err := setReadonly(fd, 0); err != nil {
-			return fmt.Errorf("%s: make it read-only: %w", p.Mounts[i].words(), err)
-		}
-		closeFD(fd)
-		t.held[i] = -1
+		closeFD(h.fd)
 	}
+	t.held = nil
 	if p.Readonly {
 		if err := setReadonly(t.root, 0); err != nil {
 			return step("root.readonly", err)
@@ -162,7 +163,7 @@ func (t *Tree) readonly(name string) error {
 }
 
 // cover hides the place of an implied mount that failed.
-func (t *Tree) cover(i int, m *Mount, why error) error {
+func (t *Tree) cover(m *Mount, why error) error {
 	t.Notes = append(t.Notes, fmt.Sprintf("%s: %v; an empty directory covers it", m.words(), why))
 	empty, err := emptyDirectory()
 	if err != nil {

@@ -12,26 +12,29 @@ import (
 // attach is how a detached mount is put on an open mount point.
 const attach = unix.MOVE_MOUNT_F_EMPTY_PATH | unix.MOVE_MOUNT_T_EMPTY_PATH
 
-// Mount makes all mounts, devices and links.
+// Mount makes all mounts, devices and links. The current directory is the root afterwards.
 func (t *Tree) Mount() error {
-	t.held = make([]int, len(t.plan.Mounts))
-	for i := range t.held {
-		t.held[i] = -1
-	}
 	for i := range t.plan.Mounts {
 		m := &t.plan.Mounts[i]
-		err := t.mount(i, m)
+		err := t.mount(m)
 		if err != nil && m.Implied {
-			err = t.cover(i, m, err)
+			err = t.cover(m, err)
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", m.words(), err)
 		}
+		if m.Destination == "/dev" {
+			t.leaveDev() // another one is there now
+		}
 	}
-	return t.devices()
+	if err := t.devices(); err != nil {
+		return err
+	}
+	t.leaveDev()
+	return step2("enter the root", unix.Fchdir(t.root))
 }
 
-func (t *Tree) mount(i int, m *Mount) error {
+func (t *Tree) mount(m *Mount) error {
 	switch m.Kind {
 	case KindLink:
 		done, err := t.copyLink(m)
@@ -41,8 +44,15 @@ func (t *Tree) mount(i int, m *Mount) error {
 	case KindRemount:
 		return t.remount(m)
 	}
-	if m.Legacy != 0 {
-		return t.legacy(m)
+	if m.ByMount && !m.Hold {
+		// Where it fails, fsopen(2) does too, but has the kernel's own words for it.
+		err := t.byMount(m)
+		if err != nil && m.OnlyByMount {
+			return fmt.Errorf("options %q: %w", clip(m.Data), err)
+		}
+		if err == nil {
+			return nil
+		}
 	}
 	point := -1
 	defer func() { closeFD(point) }()
@@ -86,14 +96,7 @@ func (t *Tree) mount(i int, m *Mount) error {
 		return placing(tree, point, err)
 	}
 	if m.Hold {
-		t.held[i], keep = tree, true
-	}
-	if m.Destination == "/proc" {
-		if fs, err := magic(tree); err != nil || fs != unix.PROC_SUPER_MAGIC {
-			return errors.New("what is mounted is not a procfs")
-		}
-		closeFD(t.proc)
-		t.proc, keep = tree, true
+		t.held, keep = append(t.held, held{tree, m}), true
 	}
 	return nil
 }

@@ -13,17 +13,23 @@ import (
 // mountPoint opens where m goes, and makes it where nothing is there: a directory, or a file
 // where tree, the detached mount, is not one. tree may be -1 for a directory.
 func (t *Tree) mountPoint(m *Mount, tree int) (int, error) {
-	flags, resolve := unix.O_PATH, uint64(0)
+	flags := unix.O_PATH
 	if m.Ordinary {
-		flags, resolve = flags|unix.O_DIRECTORY, unix.RESOLVE_NO_SYMLINKS
-	}
-	if m.InProc {
-		resolve = unix.RESOLVE_NO_SYMLINKS
+		flags |= unix.O_DIRECTORY
 	}
 	if m.NoFollowDestination {
 		flags |= unix.O_NOFOLLOW
 	}
-	fd, err := t.open(m.Destination, flags, resolve)
+	// Without symbolic links the words of Destination are where it is, and Resolve has judged them.
+	fd, err := t.open(m.Destination, flags, unix.RESOLVE_NO_SYMLINKS)
+	if err == nil {
+		return fd, nil
+	}
+	resolve, links := uint64(unix.RESOLVE_NO_SYMLINKS), errors.Is(err, unix.ELOOP)
+	if links && !m.Ordinary && !m.InProc {
+		resolve = 0
+		fd, err = t.open(m.Destination, flags, 0)
+	}
 	if errors.Is(err, unix.ENOENT) {
 		if !m.MayCreate {
 			return -1, fmt.Errorf("there is no such mount point, and mycr makes none on the host: %w", err)
@@ -39,12 +45,12 @@ func (t *Tree) mountPoint(m *Mount, tree int) (int, error) {
 		}
 		return -1, step("mount point", err)
 	}
-	if m.Destination == "/proc" || m.InProc {
+	if !links {
 		return fd, nil
 	}
 	// A symbolic link may lead into /proc although the destination's words do not.
 	fs, err := magic(fd)
-	if err == nil && fs == unix.PROC_SUPER_MAGIC && (m.Type != "proc" || m.Kind != KindFilesystem) {
+	if err == nil && fs == unix.PROC_SUPER_MAGIC {
 		err = errors.New("it cannot be mounted there because that is inside /proc")
 	}
 	if err != nil {

@@ -33,6 +33,7 @@ type Plan struct {
 	Mounts  []Mount
 	IDMaps  []IDMap
 	Dev     bool // /dev is ours to fill: devices and links
+	OwnDev  bool // and a new tmpfs, so that nobody else has ever had a hand in it
 	Devices []Device
 	Links   []Link
 
@@ -75,10 +76,16 @@ type Mount struct {
 	IDMap          int  // 1 + index into Plan.IDMaps; zero for none
 	IDMapRecursive bool // ridmap
 
-	Legacy uintptr // where not zero: by mount(2) with these flags, for what fsconfig(2) cannot say
+	// One mount(2) makes a new file system in a third of the calls that fsopen(2) takes, where it
+	// can say everything (ByMount), and it alone can say some things (OnlyByMount: iversion,
+	// values above 255 bytes). Its flags and its data:
+	ByMount, OnlyByMount bool
+	MountFlags           uintptr
+	Data                 string
 
 	Ordinary                            bool // Destination must be a directory that no symbolic link leads to
 	MayCreate                           bool // a missing mount point may be made
+	InDev                               bool // Destination is a new name in the plan's own tmpfs on /dev
 	InProc                              bool // Destination is one of the few files in /proc that may be covered
 	SourceProc                          bool // Source must be a procfs
 	CopyUp                              bool // tmpcopyup: the new tmpfs gets what Destination holds

@@ -12,17 +12,35 @@ import (
 	"mycr/linux"
 )
 
+// procRoot is the inode of the root of every procfs (PROC_ROOT_INO in the kernel).
+const procRoot = 1
+
 // OpenProc gives a descriptor of the root of a procfs that is the kernel's, for OpenBelow; it is
-// the caller's to close. It is the one that Mount has put on /proc, whatever lies on top of it
-// now, else a new one that is mounted nowhere. sysctls are written between Pivot and Finish:
-// linux.readonlyPaths covers /proc/sys, and OpenBelow refuses whatever is covered.
+// the caller's to close. It is the one on /proc, else a new one that is mounted nowhere.
+// sysctls are written between Pivot and Finish: linux.readonlyPaths covers /proc/sys, and
+// OpenBelow refuses whatever is covered.
 func (t *Tree) OpenProc() (int, error) {
-	if t.proc >= 0 {
-		return unix.FcntlInt(uintptr(t.proc), unix.F_DUPFD_CLOEXEC, 0)
+	if t.plan.Proc {
+		return t.mountedProc()
 	}
 	m := Mount{Kind: KindFilesystem, Type: "proc", Set: noExec}
 	fd, err := newFilesystem(&m, -1)
 	return fd, step2("no procfs is mounted on /proc, and a new one", err)
+}
+
+// mountedProc opens /proc, which may have been changed since Mount by a hook or by another
+// container of the same root, and makes sure that it is the root of a procfs.
+func (t *Tree) mountedProc() (int, error) {
+	fd, err := t.open("/proc", unix.O_PATH|unix.O_DIRECTORY, unix.RESOLVE_NO_SYMLINKS)
+	if err != nil {
+		return -1, step("/proc", err)
+	}
+	var st unix.Stat_t
+	if fs, err := magic(fd); err != nil || fs != unix.PROC_SUPER_MAGIC || unix.Fstat(fd, &st) != nil || st.Ino != procRoot {
+		closeFD(fd)
+		return -1, errors.New("/proc: what is mounted there is not a procfs any more")
+	}
+	return fd, nil
 }
 
 // OpenBelow opens a file of the procfs whose root is proc, for writing a sysctl or an attribute:
@@ -49,22 +67,6 @@ func OpenBelow(proc int, name string, flags int) (int, error) {
 		return -1, step("/proc/"+name, err)
 	}
 	return -1, step("/proc/"+name, unix.EAGAIN)
-}
-
-// checkProc makes sure that what is on /proc now is a procfs, where the bundle has one.
-func (t *Tree) checkProc() error {
-	if !t.plan.Proc {
-		return nil
-	}
-	fd, err := t.open("/proc", unix.O_PATH|unix.O_DIRECTORY, unix.RESOLVE_NO_SYMLINKS)
-	if err != nil {
-		return step("/proc", err)
-	}
-	defer closeFD(fd)
-	if fs, err := magic(fd); err != nil || fs != unix.PROC_SUPER_MAGIC {
-		return errors.New("/proc: what is mounted there is not a procfs any more")
-	}
-	return nil
 }
 
 // procMasks lists what is mounted below /proc of this process. It is read for the words of an

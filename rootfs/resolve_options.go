@@ -21,6 +21,7 @@ func (r *resolver) finish(m *Mount, o *options, spec *specs.Mount) error {
 	if err := m.procRules(); err != nil {
 		return err
 	}
+	m.Propagation = r.mountPropagation(m, o)
 	if m.Kind == KindFilesystem || m.Kind == KindRemount {
 		if err := r.params(m, o); err != nil {
 			return err
@@ -29,7 +30,6 @@ func (r *resolver) finish(m *Mount, o *options, spec *specs.Mount) error {
 	if m.Clear&m.Set&^atime != 0 || m.TreeClear&m.TreeSet&^atime != 0 {
 		return errors.New("options: an attribute is both set and cleared")
 	}
-	m.Propagation = r.mountPropagation(m, o)
 	return r.idmap(m, o, spec)
 }
 
@@ -43,8 +43,8 @@ func (r *resolver) mountPropagation(m *Mount, o *options) Propagation {
 		if p == 0 {
 			p = r.fallbackNew
 		}
-		if p&^unix.MS_REC == unix.MS_PRIVATE {
-			return 0
+		if p &^= unix.MS_REC; p == unix.MS_PRIVATE || p == unix.MS_SLAVE {
+			return 0 // it has no peers to be the slave of
 		}
 	case p == 0:
 		p = r.fallback
@@ -71,23 +71,46 @@ func (r *resolver) params(m *Mount, o *options) error {
 			m.Params = append(m.Params, Param{Key: r.labelWord, Value: r.label})
 		}
 	}
-	legacy := o.legacy
-	for _, p := range m.Params {
-		if len(p.Value) > maxValue || len(p.Key) > maxValue {
-			legacy = true
-		}
+	if m.Kind == KindFilesystem {
+		r.byMount(m, o)
 	}
-	if !legacy {
-		return nil
-	}
-	if m.Kind == KindRemount || o.idmap || m.CopyUp {
-		return fmt.Errorf("options: values above %d bytes and iversion cannot go with remount, idmap or tmpcopyup", maxValue)
-	}
-	m.Legacy = legacyFlags(m.Set) | o.superBit
-	if m.Legacy == 0 {
-		m.Legacy = unix.MS_SILENT // any flag says that this is the way
+	if m.OnlyByMount && !m.ByMount {
+		return fmt.Errorf("options: values above %d bytes and iversion cannot go with remount, recursive attributes, propagation, tmpcopyup or values with commas", maxValue)
 	}
 	return nil
+}
+
+// byMount decides whether one mount(2) does.
+func (r *resolver) byMount(m *Mount, o *options) {
+	m.MountFlags = mountFlags(m.Set) | o.superBit
+	m.OnlyByMount = o.legacy
+	var data []byte
+	fits := true
+	for _, p := range m.Params {
+		m.OnlyByMount = m.OnlyByMount || len(p.Value) > maxValue || len(p.Key) > maxValue
+		if p.Key == "source" || p.Flag && isSuper(p.Key) {
+			continue
+		}
+		fits = fits && strings.IndexByte(p.Key, ',') < 0 && strings.IndexByte(p.Value, ',') < 0
+		if len(data) > 0 {
+			data = append(data, ',')
+		}
+		data = append(data, p.Key...)
+		if !p.Flag {
+			data = append(append(data, '='), p.Value...)
+		}
+	}
+	m.Data = string(data)
+	// mount(2) would make the one sysfs of a network namespace read-only for all who share it,
+	// and say rw of their mounts nevertheless (tried, Linux 6.18).
+	fits = fits && (m.Type != "sysfs" || m.Set&unix.MOUNT_ATTR_RDONLY == 0)
+	// mount(2) takes a page of data; a page is 4096 bytes or more.
+	m.ByMount = fits && len(data) < 4000 && !m.CopyUp && m.Label == "" && m.TreeSet == 0 && m.TreeClear == 0 && m.Propagation == 0
+}
+
+func isSuper(key string) bool {
+	var o options
+	return key == "ro" || o.super1(key)
 }
 
 // virtual file systems have one superblock that several mounts share, or are written to after
@@ -100,8 +123,8 @@ func virtual(fs string) bool {
 	return false
 }
 
-// legacyFlags gives the MS_* of mount(2).
-func legacyFlags(a Attr) uintptr {
+// mountFlags gives the MS_* of mount(2).
+func mountFlags(a Attr) uintptr {
 	var flags uintptr
 	for _, n := range [...]struct {
 		attr Attr
@@ -174,7 +197,10 @@ func (r *resolver) mountPoints(devices []specs.LinuxDevice) {
 		}
 		if m.Destination == "/dev" {
 			m.Hold = m.holdable()
+			p.OwnDev = m.Kind == KindFilesystem && m.Type == "tmpfs" && !m.CopyUp
 		}
+		name, inDev := strings.CutPrefix(m.Destination, "/dev/")
+		m.InDev = p.OwnDev && inDev && strings.IndexByte(name, '/') < 0 && at[m.Destination] == 0 && m.Kind == KindFilesystem
 		if m.Kind != KindRemount {
 			at[m.Destination] = i + 1
 		}
@@ -186,11 +212,12 @@ func (r *resolver) mountPoints(devices []specs.LinuxDevice) {
 		}
 	}
 	p.Dev = p.Dev && (!p.HostRoot || at["/dev"] != 0)
+	p.OwnDev = p.OwnDev && p.Dev
 }
 
 // holdable tells whether m is something empty that is asked to be read-only.
 func (m *Mount) holdable() bool {
-	return m.Kind == KindFilesystem && m.Type == "tmpfs" && m.Legacy == 0 && m.Set&unix.MOUNT_ATTR_RDONLY != 0
+	return m.Kind == KindFilesystem && m.Type == "tmpfs" && !m.OnlyByMount && m.Set&unix.MOUNT_ATTR_RDONLY != 0
 }
 
 // coverCgroups adds what the bundle does not say about /sys/fs/cgroup. With a cgroup namespace

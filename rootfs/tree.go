@@ -18,14 +18,21 @@ type Tree struct {
 	Notes []string // what turned out otherwise than planned, for the user to know
 
 	plan   *Plan
-	root   int   // the root of the container, as mounted
-	proc   int   // the procfs on /proc, as mounted; -1 without
-	held   []int // by index of Plan.Mounts: the mount, while Hold waits for Finish; else -1
+	root   int  // the root of the container, as mounted
+	dev    int  // its /dev while Mount needs it; else -1
+	inDev  bool // which is the current directory
+	held   []held
 	idmaps []int
 }
 
+// held is a mount that becomes read-only in Finish.
+type held struct {
+	fd    int
+	mount *Mount
+}
+
 // Tree makes the one that carries out p.
-func (p *Plan) Tree() *Tree { return &Tree{plan: p, root: -1, proc: -1} }
+func (p *Plan) Tree() *Tree { return &Tree{plan: p, root: -1, dev: -1} }
 
 // SetIDMapFDs gives the mounts that OpenIDMapped made in the parent, in its order. The
 // descriptors are the Tree's from then on.
@@ -36,15 +43,15 @@ func (t *Tree) Root() int { return t.root }
 
 // Close gives up the descriptors. They are close-on-exec besides.
 func (t *Tree) Close() {
-	for _, fd := range t.held {
-		closeFD(fd)
+	for _, h := range t.held {
+		closeFD(h.fd)
 	}
 	for _, fd := range t.idmaps {
 		closeFD(fd)
 	}
-	closeFD(t.proc)
+	t.leaveDev()
 	closeFD(t.root)
-	t.root, t.proc, t.held, t.idmaps = -1, -1, nil, nil
+	t.root, t.held, t.idmaps = -1, nil, nil
 }
 
 func closeFD(fd int) {
