@@ -2,12 +2,6 @@ module mycr
 
 go 1.26.8
 
-// A runtime that starts a process per command reads no cgroup files first.
-godebug (
-	containermaxprocs=0
-	updatemaxprocs=0
-)
-
 require (
 	github.com/BurntSushi/toml v1.4.1-0.20240526193622-a339e1f7089c // indirect
 	github.com/cyphar/filepath-securejoin v0.7.0 // indirect

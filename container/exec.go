@@ -205,6 +205,9 @@ func (j *joiner) start() error {
 		return err
 	}
 	p := linux.NewProgram()
+	if flags&unix.CLONE_NEWTIME != 0 {
+		p.OwnMemory()
+	}
 	j.plan.AddEarly(p)
 	// Nobody in the container may look into us, from before we are in it
 	// (CVE-2016-9962); the memory of a process that was not executed in the

@@ -35,7 +35,8 @@ type Child struct {
 // Clone makes a child with clone3(2), in which program runs; flags are
 // CLONE_NEW* and the like, CLONE_PIDFD and CLONE_CLEAR_SIGHAND are added.
 // status is the descriptor to which the child writes its faults (see
-// ReadReport); the program ends in execve, or the child exits with 0.
+// ReadReport); the program ends in execve, or the child exits with 0. It shares
+// our memory until then, unless the program wants its own.
 //
 // The caller has locked its goroutine to a thread: the child's PDEATHSIG
 // follows that thread.
@@ -49,6 +50,12 @@ func Clone(flags uint64, cgroup int, program *Program, status int) (Child, error
 	if cgroup >= 0 {
 		args.Flags |= unix.CLONE_INTO_CGROUP
 		args.Cgroup = uint64(cgroup)
+	}
+	if canVfork && !program.own && flags&unix.CLONE_NEWTIME == 0 {
+		args.Flags |= unix.CLONE_VM | unix.CLONE_VFORK
+		for _, f := range program.forks {
+			f.Flags |= unix.CLONE_VM | unix.CLONE_VFORK
+		}
 	}
 	var first unsafe.Pointer
 	if len(program.steps) > 0 {
@@ -84,9 +91,12 @@ func rawClone(args unsafe.Pointer, size uintptr, first unsafe.Pointer, n, status
 //go:norace
 //go:nocheckptr
 func cloneAndRun(args unsafe.Pointer, size uintptr, first unsafe.Pointer, n, status uintptr) (uintptr, uintptr) {
-	pid, _, e := unix.RawSyscall6(unix.SYS_CLONE3, uintptr(args), size, 0, 0, 0, 0)
-	if e != 0 || pid != 0 {
-		return pid, uintptr(e)
+	r := rawVfork(args, size)
+	if r > 0 {
+		return uintptr(r), 0
+	}
+	if r < 0 {
+		return 0, uintptr(-r)
 	}
 	var none [1]uint64
 	unix.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&none)), 0, 8, 0, 0)

@@ -25,6 +25,8 @@ type Program struct {
 	steps []step
 	what  []string
 	keep  []any
+	forks []*CloneArgs
+	own   bool // see OwnMemory
 }
 
 // Result is the value that an earlier step returned; it can be an argument of
@@ -169,8 +171,15 @@ func (p *Program) StoreInt32(at *int32, r Result) {
 // the status socket and exits with 0.
 func (p *Program) Fork(what string, flags uint64) {
 	args := &CloneArgs{Flags: flags | unix.CLONE_PARENT}
+	p.forks = append(p.forks, args)
 	p.add(kindFork, what, unix.SYS_CLONE3, unsafe.Pointer(args), int(unsafe.Sizeof(*args)))
 }
+
+// OwnMemory gives the child a copy of the memory. Otherwise it shares it until
+// execve, and the parent stands still meanwhile, which saves the page tables'
+// copy and as many page faults. Needed for a child that does not execute
+// anything soon, and where a time namespace is entered (setns(2): EUSERS).
+func (p *Program) OwnMemory() { p.own = true }
 
 // Split clones: the child goes on with the next step; the parent takes the
 // steps of init and then is a reaping init (see reap), so that what it does as
@@ -178,6 +187,7 @@ func (p *Program) Fork(what string, flags uint64) {
 func (p *Program) Split(what string, init *Program) {
 	args := &CloneArgs{ExitSignal: uint64(unix.SIGCHLD)}
 	p.keep = append(p.keep, init)
+	p.OwnMemory()
 	p.add(kindSplit, what, unix.SYS_CLONE3, unsafe.Pointer(args), int(unsafe.Sizeof(*args)),
 		unsafe.Pointer(&init.steps[0]), len(init.steps))
 }
@@ -195,6 +205,8 @@ func (p *Program) Add(q *Program) {
 	}
 	p.what = append(p.what, q.what...)
 	p.keep = append(p.keep, q.keep...)
+	p.forks = append(p.forks, q.forks...)
+	p.own = p.own || q.own
 }
 
 // What returns the words of step i, for an error.
@@ -246,6 +258,16 @@ func runSteps(first unsafe.Pointer, n, status uintptr) (at, errno uintptr) {
 			**(**int32)(unsafe.Pointer(&s.args[0])) = int32(s.args[1])
 			continue
 		}
+		if s.kind == kindFork {
+			r := rawVfork(*(*unsafe.Pointer)(unsafe.Pointer(&s.args[0])), s.args[1])
+			if r > 0 {
+				reportFork(status, uintptr(r)) // does not return, nor look at this frame
+			}
+			if r < 0 {
+				return i, uintptr(-r)
+			}
+			continue
+		}
 		r, _, e := unix.RawSyscall6(s.nr, s.args[0], s.args[1], s.args[2], s.args[3], s.args[4], s.args[5])
 		s.ret, s.errno = r, uintptr(e)
 		if e != 0 {
@@ -259,9 +281,6 @@ func runSteps(first unsafe.Pointer, n, status uintptr) (at, errno uintptr) {
 				i = split // the caller knows the steps of its own list
 			}
 			return i, uintptr(e)
-		}
-		if r != 0 && s.kind == kindFork {
-			reportFork(status, r)
 		}
 		if r != 0 && s.kind == kindSplit {
 			main, split = r, i

@@ -108,6 +108,9 @@ func (p Plan) Start(program *linux.Program, cgroup, status, parent int) (linux.C
 	for _, j := range p.Joins {
 		between.Call(fmt.Sprintf("join %s namespace %s", Name(j.Flag), j.Path), unix.SYS_SETNS, j.FD, j.Flag)
 	}
+	if p.TimeOffsets != "" || p.Joined(unix.CLONE_NEWTIME) != nil {
+		between.OwnMemory()
+	}
 	if p.TimeOffsets != "" {
 		// The offsets are written between unshare and fork: once a process is in
 		// the namespace they are fixed (EACCES; time_namespaces(7)).
@@ -154,6 +157,7 @@ func (p Plan) Maps() (uids, gids string, err error) {
 	}
 	defer unix.Close(pair[0])
 	q := linux.NewProgram()
+	q.OwnMemory()
 	q.Call("die with the parent", unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, int(unix.SIGKILL))
 	q.Call("join user namespace "+j.Path, unix.SYS_SETNS, j.FD, uint64(unix.CLONE_NEWUSER))
 	q.Fork("tell", 0)
