@@ -21,7 +21,16 @@ import (
 // becomeUser makes p a process of the user that the word names in the
 // container's /etc/passwd and /etc/group, in that user's groups.
 func becomeUser(c *container.Container, p *specs.Process, word string) error {
-	passwd, group, err := readAccounts(c)
+	root, err := c.OpenRoot()
+	if err != nil {
+		return err
+	}
+	defer unix.Close(root)
+	passwd, err := readInRoot(root, "etc/passwd")
+	if err != nil {
+		return err
+	}
+	group, err := readInRoot(root, "etc/group")
 	if err != nil {
 		return err
 	}
@@ -44,7 +53,12 @@ func giveHome(c *container.Container, p *specs.Process) error {
 			return nil
 		}
 	}
-	passwd, group, err := readAccounts(c)
+	root, err := c.OpenRoot()
+	if err != nil {
+		return err
+	}
+	defer unix.Close(root)
+	passwd, err := readInRoot(root, "etc/passwd")
 	if err != nil {
 		return err
 	}
@@ -60,20 +74,6 @@ func without(env []string, name string) []string {
 		}
 	}
 	return kept
-}
-
-// readAccounts reads the container's passwd(5) and group(5); nil is one that
-// it does not have.
-func readAccounts(c *container.Container) (passwd, group io.Reader, err error) {
-	root, err := c.OpenRoot()
-	if err != nil {
-		return nil, nil, err
-	}
-	defer unix.Close(root)
-	if passwd, err = readInRoot(root, "etc/passwd"); err == nil {
-		group, err = readInRoot(root, "etc/group")
-	}
-	return passwd, group, err
 }
 
 // mostAccounts is the largest passwd or group that is read, in bytes.

@@ -73,6 +73,9 @@ func (e *execute) run(s *session, args []string) (int, error) {
 	}
 	defer c.Close()
 	p, err := e.process(c, args[1:])
+	if err != nil && c.Status() == specs.StateStopped {
+		err = errors.New("cannot exec in a stopped container") // and so there is no root to look at
+	}
 	if err != nil {
 		return execFailed, err
 	}
