@@ -104,7 +104,7 @@ func (d *do) run(s *session, args []string) (int, error) {
 func doStatus(err error) int {
 	text := err.Error()
 	switch {
-	case !strings.HasPrefix(text, "exec"):
+	case !strings.HasPrefix(text, "exec: ") && !strings.HasPrefix(text, "exec /"):
 		return doFailed
 	case strings.Contains(text, "executable file not found"), strings.Contains(text, "no such file or directory"):
 		return notFound

@@ -79,6 +79,14 @@ func parseSignal(word string) (unix.Signal, error) {
 		return unix.Signal(n), nil
 	}
 	name := strings.TrimPrefix(strings.ToUpper(word), "SIG")
+	switch name { // second names, as kill(1) has them
+	case "IOT":
+		name = "ABRT"
+	case "CLD":
+		name = "CHLD"
+	case "POLL":
+		name = "IO"
+	}
 	if n := unix.SignalNum("SIG" + name); n != 0 {
 		return n, nil
 	}

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 )
@@ -68,13 +69,12 @@ func hintOf(err error) string {
 // container could have put into it to change the terminal is quoted.
 func printable(text string) string {
 	text = strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "; ")
-	for _, r := range text {
-		if !strconv.IsPrint(r) {
-			quoted := strconv.Quote(text)
-			return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
-		}
+	unprintable := func(r rune) bool { return !strconv.IsPrint(r) }
+	if utf8.ValidString(text) && strings.IndexFunc(text, unprintable) < 0 {
+		return text
 	}
-	return text
+	quoted := strconv.Quote(text)
+	return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
 }
 
 // logLine is a line of the log with format json; see logrus, whose keys the
