@@ -95,7 +95,7 @@ func (c *create) run(s *session, args []string) (int, error) {
 		return 1, err
 	}
 	defer made.Close()
-	for _, note := range append(made.Notes(), made.Warnings...) {
+	for _, note := range made.Notes() {
 		s.debug("note: %s", note)
 	}
 	return 0, nil

@@ -20,5 +20,7 @@ func (r *remove) run(s *session, args []string) (int, error) {
 	if err != nil {
 		return 1, err
 	}
-	return 0, root.Delete(args[0], r.force)
+	notes, err := root.Delete(args[0], r.force)
+	s.tellNotes(notes)
+	return 0, err
 }

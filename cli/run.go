@@ -47,7 +47,7 @@ func (r *run) run(s *session, args []string) (int, error) {
 		if err != nil {
 			return 1, err
 		}
-		s.tellNotes(c)
+		s.tellNotes(c.Notes())
 		c.Close()
 		return 0, nil
 	}
@@ -71,7 +71,7 @@ func (s *session) foregroundRun(root *container.Root, o container.CreateOptions,
 		return 1, err
 	}
 	defer c.Close()
-	s.tellNotes(c)
+	s.tellNotes(c.Notes())
 	f.send = func(sig unix.Signal) (string, error) {
 		note, err := c.Kill(sig, false)
 		if note != "" {
@@ -81,7 +81,9 @@ func (s *session) foregroundRun(root *container.Root, o container.CreateOptions,
 	}
 	status, err := f.wait(p)
 	if !keep {
-		err = errors.Join(err, root.Delete(o.ID, true))
+		notes, derr := root.Delete(o.ID, true)
+		s.tellNotes(notes)
+		err = errors.Join(err, derr)
 	}
 	if err != nil {
 		return max(status, 1), err
@@ -90,12 +92,9 @@ func (s *session) foregroundRun(root *container.Root, o container.CreateOptions,
 }
 
 // tellNotes tells what is not as asked.
-func (s *session) tellNotes(c *container.Container) {
-	for _, note := range c.Notes() {
+func (s *session) tellNotes(notes []string) {
+	for _, note := range notes {
 		s.note(note)
-	}
-	for _, warning := range c.Warnings {
-		s.note(warning)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"runtime"
+	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -85,6 +86,9 @@ func execFailure(plan *process.Plan, program *linux.Program, path string, failed
 func whyNot(plan *process.Plan, path string, errno unix.Errno, root int) string {
 	if path == "" {
 		path = plan.Args[0]
+	}
+	if !strings.Contains(path, "/") {
+		return "" // no one file is meant
 	}
 	if root < 0 {
 		fd, err := unix.Open("/", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)

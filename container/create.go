@@ -388,6 +388,11 @@ func (m *maker) started() error {
 
 // abort takes everything back after a failure.
 func (m *maker) abort(cause error) error {
+	if m.c.destroyed { // by a poststart hook's failure
+		linux.Wait(m.process.PID)
+		m.c.dir.close()
+		return cause
+	}
 	if m.process.PID > 0 {
 		unix.PidfdSendSignal(m.process.PidFD, unix.SIGKILL, nil, 0)
 		if _, err := linux.Wait(m.process.PID); err != nil {
@@ -426,7 +431,16 @@ func writePidFile(path string, pid int) error {
 	}
 	if err != nil {
 		os.Remove(temporary)
-		return fmt.Errorf("--pid-file: %w", err)
+		return fmt.Errorf("--pid-file %q: %w", path, plainError(err))
 	}
 	return nil
+}
+
+// plainError is the errno of an error that names a path which nobody asked for.
+func plainError(err error) error {
+	var errno unix.Errno
+	if errors.As(err, &errno) {
+		return errno
+	}
+	return err
 }

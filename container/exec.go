@@ -67,6 +67,9 @@ func (c *Container) base() (*execBase, error) {
 // OpenRoot returns a descriptor of the container's root directory, for
 // openat2(2) with RESOLVE_IN_ROOT.
 func (c *Container) OpenRoot() (int, error) {
+	if !c.record.alive() {
+		return -1, errors.New("cannot exec in a stopped container")
+	}
 	fd, err := unix.Open(fmt.Sprintf("/proc/%d/root", c.record.PID), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return -1, fmt.Errorf("open the container's root: %w", err)

@@ -258,8 +258,8 @@ func (c *child) sysctls() error {
 	}
 	defer unix.Close(proc)
 	for _, s := range c.orders.Sysctls {
-		if err := linux.WriteBeneath(proc, "sys/"+s.Key, s.Value); err != nil {
-			return fmt.Errorf("linux.sysctl: set %s to %q: %w", s.Key, s.Value, err)
+		if err := linux.WriteBeneath(proc, "sys/"+s.Path, s.Value); err != nil {
+			return fmt.Errorf("linux.sysctl[%q]: set to %q: %w", s.Key, s.Value, err)
 		}
 	}
 	return nil

@@ -151,26 +151,29 @@ func (c *Container) killAll(signal unix.Signal) error {
 }
 
 // Delete removes a stopped or created container, with force also a running
-// one. What cannot be read of its state does not stop force.
-func (r *Root) Delete(id string, force bool) error {
+// one. What cannot be read of its state does not stop force. notes are the
+// poststop hooks that failed, which is no error.
+func (r *Root) Delete(id string, force bool) (notes []string, err error) {
 	if err := CheckID(id); err != nil {
-		return err
+		return nil, err
 	}
 	d, err := r.openDir(id)
-	if errors.Is(err, ErrNotExist) && force {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	c := &Container{root: r, dir: d, record: Record{ID: id}}
-	defer c.Close()
-	if err := d.lock(); err != nil {
-		if errors.Is(err, ErrNotExist) && force {
-			return nil
+	if err == nil {
+		c := &Container{root: r, dir: d, record: Record{ID: id}}
+		defer c.Close()
+		if err = d.lock(); err == nil {
+			err = c.delete(force)
+			return c.warnings, err
 		}
-		return err
 	}
+	if errors.Is(err, ErrNotExist) && force {
+		err = nil
+	}
+	return nil, err
+}
+
+func (c *Container) delete(force bool) error {
+	id := c.record.ID
 	if err := c.readRecord(); err != nil {
 		if !force {
 			return &withHint{err, "mycr delete --force " + id}
@@ -199,11 +202,12 @@ func (c *Container) destroy() error {
 	if err := c.root.removeDir(c.record.ID, c.dir); err != nil {
 		return err
 	}
+	c.destroyed = true
 	if hooksErr == nil {
 		hooksErr = c.runHooks(hooks.Poststop, later.Poststop, specs.StateStopped)
 	}
 	if hooksErr != nil {
-		c.Warnings = append(c.Warnings, hooksErr.Error())
+		c.warnings = append(c.warnings, hooksErr.Error())
 	}
 	return nil
 }

@@ -135,11 +135,20 @@ func (c *Container) endMember(pid int) error {
 	return waitPidfd(pidfd)
 }
 
-// waitPidfd waits until a process has ended.
+// patience is how long a killed process may take to end, in milliseconds; runc
+// waits as long. The first process of a pid namespace ends after all others in
+// it have been reaped, also those that exec started and its caller has not.
+const patience = 10_000
+
+// waitPidfd waits until a killed process has ended.
 func waitPidfd(pidfd int) error {
 	for {
-		_, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, -1)
-		if !errors.Is(err, unix.EINTR) {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, patience)
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case err == nil && n == 0:
+			return fmt.Errorf("killed, but not gone after %d s: is there a process of `exec` that its parent does not wait for, or a device or file system that hangs?", patience/1000)
+		default:
 			return err
 		}
 	}

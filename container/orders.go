@@ -55,8 +55,9 @@ type Orders struct {
 	DieWithParent bool // the container ends with the mycr that started it
 }
 
-// Sysctl is one parameter, its key with slashes.
-type Sysctl struct{ Key, Value string }
+// Sysctl is one parameter: its key as config.json has it, its path below
+// /proc/sys, and its value.
+type Sysctl struct{ Key, Path, Value string }
 
 // The words on the status socket, each the first byte of a message.
 const (

@@ -263,12 +263,12 @@ func (p *plan) decideOrders(o *CreateOptions) (err error) {
 	return nil
 }
 
-// sysctls sorts by key, and writes keys with slashes: in one that has dots
-// only, a dot separates; in one with a slash first, dots are part of a name
-// (sysctl.d(5)).
+// sysctls sorts by path, which has slashes: in a key that has dots only, a dot
+// separates; in one with a slash first, dots are part of a name (sysctl.d(5)).
 func sysctls(m map[string]string) []Sysctl {
 	var list []Sysctl
-	for k, v := range m {
+	for key, v := range m {
+		k := key
 		if dot, slash := strings.IndexByte(k, '.'), strings.IndexByte(k, '/'); slash < 0 || dot >= 0 && dot < slash {
 			k = strings.Map(func(r rune) rune {
 				switch r {
@@ -280,9 +280,9 @@ func sysctls(m map[string]string) []Sysctl {
 				return r
 			}, k)
 		}
-		list = append(list, Sysctl{k, v})
+		list = append(list, Sysctl{key, k, v})
 	}
-	sort.Slice(list, func(i, j int) bool { return list[i].Key < list[j].Key })
+	sort.Slice(list, func(i, j int) bool { return list[i].Path < list[j].Path })
 	return list
 }
 

@@ -74,7 +74,8 @@ type Container struct {
 	dir    *dir
 	record Record
 
-	Warnings []string // of hooks whose failure is no error
+	destroyed bool
+	warnings  []string // poststop hooks that failed
 }
 
 // Load reads the state of a container. ErrNotExist is wrapped where there is none.

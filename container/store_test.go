@@ -78,13 +78,13 @@ func TestRecordOfDeadMakerIsStoppedAndDeletable(t *testing.T) {
 	if s := seen.Status(); s != specs.StateStopped {
 		t.Errorf("after its maker died: %s", s)
 	}
-	if err := c.root.Delete("one", false); err != nil {
+	if _, err := c.root.Delete("one", false); err != nil {
 		t.Error(err)
 	}
-	if err := c.root.Delete("one", false); !errors.Is(err, ErrNotExist) {
+	if _, err := c.root.Delete("one", false); !errors.Is(err, ErrNotExist) {
 		t.Errorf("deleted twice: %v", err)
 	}
-	if err := c.root.Delete("one", true); err != nil {
+	if _, err := c.root.Delete("one", true); err != nil {
 		t.Errorf("force on nothing: %v", err)
 	}
 }
@@ -102,10 +102,10 @@ func TestDamagedRecordsAreErrorsThatForceCleans(t *testing.T) {
 		if states, errs := c.root.List(); len(states) != 0 || len(errs) != 1 {
 			t.Errorf("%q: list %v, %v", text, states, errs)
 		}
-		if err := c.root.Delete("one", false); err == nil {
+		if _, err := c.root.Delete("one", false); err == nil {
 			t.Errorf("%q was deleted without force", text)
 		}
-		if err := c.root.Delete("one", true); err != nil {
+		if _, err := c.root.Delete("one", true); err != nil {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
@@ -137,10 +137,9 @@ func TestUsedAgainPidIsNotTheContainer(t *testing.T) {
 
 func TestSysctlKeys(t *testing.T) {
 	got := sysctls(map[string]string{"net.ipv4.ip_forward": "1", "net/ipv4/conf/eth0.1/forwarding": "0", "net.ipv4.conf.eth0/1.forwarding": "2"})
-	want := []Sysctl{{"net/ipv4/conf/eth0.1/forwarding", "0"}, {"net/ipv4/conf/eth0.1/forwarding", "2"}, {"net/ipv4/ip_forward", "1"}}
-	for i := range want {
-		if got[i].Key != want[i].Key {
-			t.Errorf("%v, want %v", got, want)
+	for i, want := range []string{"net/ipv4/conf/eth0.1/forwarding", "net/ipv4/conf/eth0.1/forwarding", "net/ipv4/ip_forward"} {
+		if got[i].Path != want {
+			t.Errorf("%d: %s, want %s", i, got[i].Path, want)
 		}
 	}
 }

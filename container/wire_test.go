@@ -54,7 +54,7 @@ func TestOrdersCodecRefusesDamage(t *testing.T) {
 
 // The orders themselves are plain data: encoding them does not panic.
 func TestOrdersArePlainData(t *testing.T) {
-	in := Orders{Version: ordersVersion, ID: "x", Sysctls: []Sysctl{{"a/b", "1"}}}
+	in := Orders{Version: ordersVersion, ID: "x", Sysctls: []Sysctl{{"a.b", "a/b", "1"}}}
 	var out Orders
 	if err := unmarshal(marshal(&in), &out); err != nil {
 		t.Fatal(err)
