@@ -28,7 +28,7 @@ func Lookup(arg0 string, env []string, cwd string) (string, error) {
 			return file, nil
 		case strings.Contains(arg0, "/"):
 			return "", lookupError(arg0, errno, reason)
-		case errno == unix.EACCES:
+		case errno == unix.EACCES && reason != "": // not where a directory of PATH is closed to us
 			denied = true
 		}
 	}
