@@ -28,7 +28,7 @@ type order struct {
 	Hook   string // shell command between Mount and Pivot, in the namespaces of the container
 	Script string // shell command inside
 	Go     string // name of a step of childStep between Pivot and Finish
-	IDMaps int    // descriptors from 4 on
+	Given  int    // descriptors from 4 on, of OpenInParent
 }
 
 // childStep is what a test runs in the child between Pivot and Finish, by name.
@@ -67,12 +67,12 @@ func child(o *order) error {
 		return err
 	}
 	tree := plan.Tree()
-	if o.IDMaps > 0 {
-		fds := make([]int, o.IDMaps)
+	if o.Given > 0 {
+		fds := make([]int, o.Given)
 		for i := range fds {
 			fds[i] = 4 + i
 		}
-		tree.SetIDMapFDs(fds)
+		tree.FromParent(fds)
 	}
 	start := time.Now()
 	var took [5]time.Duration
@@ -127,7 +127,7 @@ const allNamespaces = unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWPID 
 func facts(flags uintptr) Facts {
 	user := flags&unix.CLONE_NEWUSER != 0
 	f := Facts{
-		UserNamespace: user, NewUserNamespace: user, Privileged: os.Geteuid() == 0,
+		UserNamespace: user, NewUserNamespace: user, Privileged: os.Geteuid() == 0 && os.Getenv("MYCR_ROOTFS_OUTER") == "",
 		OwnNetwork: flags&unix.CLONE_NEWNET != 0, OwnCgroup: flags&unix.CLONE_NEWCGROUP != 0,
 		OwnIPC: flags&unix.CLONE_NEWIPC != 0, OwnPID: flags&unix.CLONE_NEWPID != 0, OwnMount: true,
 		Kcore: true,
@@ -139,8 +139,21 @@ func facts(flags uintptr) Facts {
 }
 
 // run makes the container in new namespaces, and gives what it printed on both streams.
-func run(t testing.TB, flags uintptr, o order, files ...*os.File) (string, error) {
+func run(t testing.TB, flags uintptr, o order) (string, error) {
 	t.Helper()
+	var files []*os.File
+	if plan, err := Resolve(&o.Spec, o.Bundle, o.Facts); err == nil && plan.InParent > 0 {
+		fds, err := plan.OpenInParent(-1)
+		if err != nil {
+			return "FAULT " + err.Error(), err
+		}
+		for _, fd := range fds {
+			file := os.NewFile(uintptr(fd), "mount")
+			defer file.Close()
+			files = append(files, file)
+		}
+		o.Given = len(fds)
+	}
 	dir := t.TempDir()
 	text, err := json.Marshal(o)
 	if err != nil {

@@ -284,23 +284,40 @@ func TestIDMappedMounts(t *testing.T) {
 			f.MappedUIDs, f.MappedGIDs = []Map{{0, 100000, 65536}}, []Map{{0, 100000, 65536}}
 		}
 		spec.Mounts = append(spec.Mounts, bindMount(dir+"/vol", "/vol", c.options...))
-		plan, err := Resolve(&spec, dir, f)
-		if err != nil {
-			t.Fatal(err)
-		}
-		fds, err := plan.OpenIDMapped(-1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		files := make([]*os.File, len(fds))
-		for i, fd := range fds {
-			files[i] = os.NewFile(uintptr(fd), "mount")
-			defer files[i].Close()
-		}
-		out, err := run(t, c.flags, order{Spec: spec, Bundle: dir, Facts: f, IDMaps: len(fds), Script: "stat -c '%u %g' /vol/file"}, files...)
+		out, err := run(t, c.flags, order{Spec: spec, Bundle: dir, Facts: f, Script: "stat -c '%u %g' /vol/file"})
 		if err != nil || !strings.Contains(out, c.want) {
 			t.Errorf("%q: %v: %s", c.options, err, out)
 		}
+	}
+}
+
+// Real root's container in a user namespace gets volumes that it could not reach by itself.
+func TestSourceBehindClosedDirectory(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("not root")
+	}
+	needNamespaces(t)
+	dir := bundle(t)
+	mkVol(t, dir)
+	for _, d := range []string{dir + "/rootfs/vol", dir + "/closed/vol/sub"} {
+		if err := os.MkdirAll(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(dir+"/closed/vol/file", []byte("content\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for name, mode := range map[string]os.FileMode{filepath.Dir(dir): 0o755, dir + "/closed": 0o700} {
+		if err := os.Chmod(name, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	spec, f := captured(t, "lab1"), facts(allNamespaces)
+	f.MappedUIDs, f.MappedGIDs = []Map{{0, 100000, 65536}}, []Map{{0, 100000, 65536}}
+	spec.Mounts = append(spec.Mounts, bindMount(dir+"/closed/vol", "/vol", "ro", "nosuid"))
+	out, err := run(t, allNamespaces, order{Spec: spec, Bundle: dir, Facts: f, Script: "cat /vol/file; grep /vol /proc/self/mountinfo"})
+	if err != nil || !strings.Contains(out, "content") || !strings.Contains(out, " /vol ro,nosuid") || strings.Contains(out, "shared:") {
+		t.Errorf("%v: %s", err, out)
 	}
 }
 

@@ -111,8 +111,8 @@ func placing(tree, point int, err error) error {
 
 // clone makes the detached copy of a bind mount's source, with its attributes already on.
 func (t *Tree) clone(m *Mount) (int, error) {
-	if m.IDMap != 0 {
-		return t.idMapped(m)
+	if m.FromParent && (m.IDMap != 0 || len(t.given) != 0) {
+		return t.taken()
 	}
 	tree, err := openSource(m)
 	if err != nil {

@@ -34,6 +34,9 @@ func (t *Tree) mountPoint(m *Mount, tree int) (int, error) {
 		if !m.MayCreate {
 			return -1, fmt.Errorf("there is no such mount point, and mycr makes none on the host: %w", err)
 		}
+		if !m.Ordinary && !m.InProc {
+			resolve, links = 0, true // whoever shares the directory may put one there meanwhile
+		}
 		dir := tree < 0 || m.Kind == KindFilesystem || kindOf(tree) == unix.S_IFDIR
 		fd, err = t.create(m.Destination, dir, resolve)
 	}

@@ -30,12 +30,15 @@ type Plan struct {
 	TreePropagation  Propagation
 	FinalPropagation Propagation
 
-	Mounts  []Mount
-	IDMaps  []IDMap
-	Dev     bool // /dev is ours to fill: devices and links
-	OwnDev  bool // and a new tmpfs, so that nobody else has ever had a hand in it
-	Devices []Device
-	Links   []Link
+	Mounts []Mount
+	// InParent counts the mounts with FromParent: those that the container's user namespace has
+	// no right to make, or where it may not reach the source.
+	InParent int
+	IDMaps   []IDMap
+	Dev      bool // /dev is ours to fill: devices and links
+	OwnDev   bool // and a new tmpfs, so that nobody else has ever had a hand in it
+	Devices  []Device
+	Links    []Link
 
 	NoPivot  bool // chroot instead of pivot_root(2), for an initramfs
 	Terminal bool // Console will be called
@@ -73,6 +76,7 @@ type Mount struct {
 
 	Propagation Propagation // zero: as it is
 
+	FromParent     bool // Tree gets it from OpenInParent
 	IDMap          int  // 1 + index into Plan.IDMaps; zero for none
 	IDMapRecursive bool // ridmap
 

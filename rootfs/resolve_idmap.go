@@ -45,7 +45,7 @@ func (r *resolver) idmap(m *Mount, o *options, spec *specs.Mount) error {
 			"an id-mapped mount takes CAP_SYS_ADMIN over the file system, which only real root has (mount_setattr(2))")
 	}
 	want.Container = r.facts.NewUserNamespace && slices.Equal(want.UIDs, r.facts.MappedUIDs) && slices.Equal(want.GIDs, r.facts.MappedGIDs)
-	m.IDMapRecursive = o.idmapRecursive
+	m.IDMapRecursive, m.FromParent = o.idmapRecursive, true
 	for i, have := range r.plan.IDMaps {
 		if slices.Equal(have.UIDs, want.UIDs) && slices.Equal(have.GIDs, want.GIDs) {
 			m.IDMap = i + 1

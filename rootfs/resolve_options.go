@@ -211,8 +211,34 @@ func (r *resolver) mountPoints(devices []specs.LinuxDevice) {
 			up.Hold = up.holdable()
 		}
 	}
+	r.fromParent()
 	p.Dev = p.Dev && (!p.HostRoot || at["/dev"] != 0)
 	p.OwnDev = p.OwnDev && p.Dev
+}
+
+// maxDescriptors is what one message on a socket carries, SCM_MAX_FD in the kernel.
+const maxDescriptors = 253
+
+// fromParent says which binds the parent opens. Real root's container in a user namespace has
+// none of root's rights over the directories that lead to a source: Kubernetes' volumes are below
+// directories of mode 0750.
+func (r *resolver) fromParent() {
+	p := r.plan
+	for i := range p.Mounts {
+		if p.Mounts[i].FromParent {
+			p.InParent++
+		}
+	}
+	if !r.facts.Privileged || !r.facts.NewUserNamespace {
+		return
+	}
+	for i := range p.Mounts {
+		m := &p.Mounts[i]
+		if m.Kind == KindBind && m.Index >= 0 && !m.FromParent && !m.SourceProc && m.Type != "sysfs" && m.Type != "cgroup2" && p.InParent < maxDescriptors {
+			m.FromParent = true
+			p.InParent++
+		}
+	}
 }
 
 // holdable tells whether m is something empty that is asked to be read-only.

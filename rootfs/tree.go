@@ -17,12 +17,12 @@ import (
 type Tree struct {
 	Notes []string // what turned out otherwise than planned, for the user to know
 
-	plan   *Plan
-	root   int  // the root of the container, as mounted
-	dev    int  // its /dev while Mount needs it; else -1
-	inDev  bool // which is the current directory
-	held   []held
-	idmaps []int
+	plan  *Plan
+	root  int  // the root of the container, as mounted
+	dev   int  // its /dev while Mount needs it; else -1
+	inDev bool // which is the current directory
+	held  []held
+	given []int // mounts from the parent
 }
 
 // held is a mount that becomes read-only in Finish.
@@ -34,10 +34,6 @@ type held struct {
 // Tree makes the one that carries out p.
 func (p *Plan) Tree() *Tree { return &Tree{plan: p, root: -1, dev: -1} }
 
-// SetIDMapFDs gives the mounts that OpenIDMapped made in the parent, in its order. The
-// descriptors are the Tree's from then on.
-func (t *Tree) SetIDMapFDs(fds []int) { t.idmaps = fds }
-
 // Root is the descriptor of the container's root from Prepare on.
 func (t *Tree) Root() int { return t.root }
 
@@ -46,12 +42,12 @@ func (t *Tree) Close() {
 	for _, h := range t.held {
 		closeFD(h.fd)
 	}
-	for _, fd := range t.idmaps {
+	for _, fd := range t.given {
 		closeFD(fd)
 	}
 	t.leaveDev()
 	closeFD(t.root)
-	t.root, t.held, t.idmaps = -1, nil, nil
+	t.root, t.held, t.given = -1, nil, nil
 }
 
 func closeFD(fd int) {
@@ -127,6 +123,9 @@ func (t *Tree) walk(name string, flags int, strict bool) (int, error) {
 		defer closeFD(fd)
 		return unix.Openat(fd, last, flags|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	}
+	if strings.Contains("/"+name+"/", "/../") {
+		return -1, unix.EXDEV // paths are clean here
+	}
 	at := t.root
 	for rest, more := name, true; more; {
 		var part string
@@ -142,7 +141,7 @@ func (t *Tree) walk(name string, flags int, strict bool) (int, error) {
 		if err != nil {
 			return -1, err
 		}
-		if kindOf(fd) == unix.S_IFLNK {
+		if (more || flags&unix.O_NOFOLLOW == 0) && kindOf(fd) == unix.S_IFLNK {
 			closeFD(fd)
 			return -1, unix.ELOOP
 		}
