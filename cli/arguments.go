@@ -88,21 +88,6 @@ func (g *globals) manager() string {
 	return g.cgroupManager
 }
 
-// commandWord finds the command without a set of flags.
-func commandWord(args []string) string {
-	for i := 0; i < len(args); i++ {
-		name := strings.TrimLeft(args[i], "-")
-		if name == args[i] {
-			return name
-		}
-		switch name {
-		case "root", "log", "log-format", "log-level", "cgroup-manager", "rootless", "criu":
-			i++
-		}
-	}
-	return ""
-}
-
 // normalise gives long flags with one dash, which runc takes and containerd
 // sends (-no-subreaper), their second one. With first, flags end at the first
 // word that is none.

@@ -137,40 +137,6 @@ func TestFlagsAreNormalised(t *testing.T) {
 }
 
 // exec has to be recognised before flags are parsed.
-func TestCommandWordIsFoundWithoutFlagSets(t *testing.T) {
-	for line, want := range map[string]string{
-		"":                             "",
-		"--debug":                      "",
-		"exec c sh":                    "exec",
-		"--root exec state c":          "state",
-		"-root exec state c":           "state",
-		"--root=x exec c sh":           "exec",
-		"-log x --debug exec c sh":     "exec",
-		"--log exec":                   "",
-		"--systemd-cgroup exec c sh":   "exec",
-		"--log-format json --log x ps": "ps",
-	} {
-		if got := commandWord(strings.Fields(line)); got != want {
-			t.Errorf("%q: %q, not %q", line, got, want)
-		}
-	}
-}
-
-// What commandWord knows by heart are the global flags that take a value.
-func TestCommandWordKnowsAllGlobalFlags(t *testing.T) {
-	f := newFlags("mycr")
-	(&globals{}).define(f)
-	f.VisitAll(func(flag *pflag.Flag) {
-		want := "x"
-		if flag.NoOptDefVal != "" {
-			want = "value"
-		}
-		if got := commandWord([]string{"--" + flag.Name, "value", "x"}); got != want {
-			t.Errorf("--%s: the command is %q, not %q", flag.Name, got, want)
-		}
-	})
-}
-
 func TestWrongLinesAreRefused(t *testing.T) {
 	for _, test := range []struct {
 		line, cause string

@@ -8,7 +8,6 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
@@ -19,13 +18,6 @@ import (
 // Main runs the command of args, whose first word is the program's name, and
 // returns the exit status.
 func Main(args []string) int {
-	// exec starts again from a sealed executable; what is done before that is
-	// done twice.
-	if commandWord(args[1:]) == "exec" {
-		if err := container.SealSelf(args, os.Environ()); err != nil {
-			return (&session{}).fail(execFailed, err)
-		}
-	}
 	s := &session{argv: args}
 	c, words, status, err := s.parse(args[1:])
 	if err == nil {

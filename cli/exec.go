@@ -5,6 +5,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -72,6 +73,9 @@ func (e *execute) run(s *session, args []string) (int, error) {
 		return execFailed, err
 	}
 	defer c.Close()
+	if err := c.Seal(s.argv, os.Environ()); err != nil && c.Status() != specs.StateStopped {
+		return execFailed, err
+	}
 	p, err := e.process(c, args[1:])
 	if err != nil && c.Status() == specs.StateStopped {
 		err = errors.New("cannot exec in a stopped container") // and so there is no root to look at

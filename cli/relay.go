@@ -17,8 +17,9 @@ type relay struct {
 	in, out  int // the caller's
 	terminal *terminal
 	process  *container.Process
-	master   int // of the process's terminal, non-blocking
-	wake     int // eventfd: look at the caller's terminal again
+	master   int  // of the process's terminal, non-blocking
+	wake     int  // eventfd: look at the caller's terminal again
+	taken    bool // the caller's terminal is ours and raw, of input alone
 	done     sync.WaitGroup
 }
 
@@ -35,6 +36,7 @@ func startRelay(in, out int, t *terminal, p *container.Process) (*relay, error) 
 	if err := t.makeRaw(); err != nil {
 		return nil, fmt.Errorf("make the terminal raw: %w", err)
 	}
+	r.taken = t.foreground()
 	r.done.Go(r.input)
 	r.done.Go(r.output)
 	return r, nil
@@ -71,29 +73,34 @@ func poll(fds []unix.PollFd, milliseconds int) {
 	}
 }
 
+// background is how many milliseconds a job in the background waits before it
+// looks again whether it is in the foreground: a shell's fg says nothing to a
+// job that it had not stopped.
+const background = 250
+
 // input passes keys on. It never reads in the background, which would stop
 // mycr and so the output.
 func (r *relay) input() {
 	defer r.terminal.restoreOnPanic()
 	buf := make([]byte, 4096)
 	stdin, last := int32(r.in), byte('\n')
-	watched := stdin
 	for {
 		fds := []unix.PollFd{
 			{Fd: int32(r.process.PidFD), Events: unix.POLLIN},
 			{Fd: int32(r.wake), Events: unix.POLLIN},
-			{Fd: watched, Events: unix.POLLIN},
+			{Fd: stdin, Events: unix.POLLIN},
 		}
-		poll(fds, -1)
+		timeout := -1
+		if r.terminal.fd == r.in && stdin >= 0 && !r.ours() {
+			fds[2].Fd, timeout = -1, background
+		}
+		poll(fds, timeout)
 		switch {
 		case fds[0].Revents != 0:
 			return
 		case fds[1].Revents != 0:
 			unix.Read(r.wake, buf[:8])
-			watched = stdin
-		case r.terminal.fd == r.in && !r.terminal.foreground():
-			watched = -1
-		default:
+		case fds[2].Revents != 0 && (r.terminal.fd != r.in || r.terminal.foreground()):
 			n, err := unix.Read(r.in, buf)
 			switch {
 			case n > 0:
@@ -102,10 +109,24 @@ func (r *relay) input() {
 			case err == unix.EINTR || err == unix.EAGAIN:
 			default:
 				r.endOfInput(last)
-				stdin, watched = -1, -1
+				stdin = -1
 			}
 		}
 	}
+}
+
+// ours tells whether the caller's terminal is ours, and takes it if it has
+// become so.
+func (r *relay) ours() bool {
+	if !r.terminal.foreground() {
+		r.taken = false
+		return false
+	}
+	if !r.taken {
+		r.resize()
+		r.taken = r.terminal.makeRaw() == nil
+	}
+	return true
 }
 
 // enter writes to the process's terminal, unless it ends before it reads.

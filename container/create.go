@@ -186,7 +186,7 @@ func (m *maker) mapIDs() error {
 			return fmt.Errorf("tell the reaping init: %w", err)
 		}
 	}
-	mounts, err := m.idMapped()
+	mounts, err := m.mountsFromHere()
 	if err != nil {
 		return err
 	}
@@ -200,10 +200,10 @@ func (m *maker) mapIDs() error {
 	return nil
 }
 
-// idMapped makes the mounts that only the parent can make, now that the
+// mountsFromHere makes the mounts that only the parent can make, now that the
 // container's user namespace has its ids.
-func (m *maker) idMapped() ([]int, error) {
-	if len(m.plan.orders.Rootfs.IDMaps) == 0 {
+func (m *maker) mountsFromHere() ([]int, error) {
+	if m.plan.orders.Rootfs.InParent == 0 {
 		return nil, nil
 	}
 	user, err := unix.Open(fmt.Sprintf("/proc/%d/ns/user", m.process.PID), unix.O_RDONLY|unix.O_CLOEXEC, 0)
@@ -211,7 +211,7 @@ func (m *maker) idMapped() ([]int, error) {
 		return nil, m.preferFault(fmt.Errorf("open the container's user namespace: %w", err))
 	}
 	defer unix.Close(user)
-	return m.plan.orders.Rootfs.OpenIDMapped(user)
+	return m.plan.orders.Rootfs.OpenInParent(user)
 }
 
 // preferFault returns what the child has already said, since its end is often

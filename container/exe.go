@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"mycr/idmap"
 	"mycr/linux"
 	"mycr/process"
 	"mycr/userns"
@@ -105,11 +106,18 @@ func keepCapabilities(p *linux.Program) {
 	}
 }
 
-// SealSelf starts this program again from an executable that nobody can write
-// to, unless it runs from one already. exec needs it: its child goes from here
-// straight to execve inside the container, where /proc/self/exe is still us.
-func SealSelf(argv, env []string) error {
-	if linux.ExeIsSealed() {
+// Seal makes sure that nobody in the container can write to this program's
+// executable, before a process of ours is in it: exec's child goes from here
+// straight to execve inside the container, where an entry point of
+// /proc/self/exe is still us (CVE-2019-5736). Where the executable's owner and
+// mode do not do it already, the program starts again from a sealed copy, with
+// the same arguments; Seal then does not return.
+func (c *Container) Seal(argv, env []string) error {
+	base, err := c.base()
+	if err != nil {
+		return err
+	}
+	if linux.ExeIsSealed() || outOfReach(base) {
 		return nil
 	}
 	fd, err := detachedExe()
@@ -122,6 +130,21 @@ func SealSelf(argv, env []string) error {
 	p.Call("execute a sealed copy of mycr", unix.SYS_EXECVEAT, fd, "", p.Strings(argv), p.Strings(env), unix.AT_EMPTY_PATH)
 	_, errno := p.Run()
 	return fmt.Errorf("execute a sealed copy of mycr: %w", errno)
+}
+
+// outOfReach tells whether the file that this program runs from belongs to
+// nobody in the container: its owner is not mapped there, so that no capability
+// of the container counts for it, and others may not write to it.
+func outOfReach(base *execBase) bool {
+	var st unix.Stat_t
+	if unix.Stat("/proc/self/exe", &st) != nil || st.Mode&0o002 != 0 {
+		return false
+	}
+	if _, mapped := idmap.ToContainer(base.IDs.UIDs, st.Uid); mapped || len(base.IDs.UIDs) == 0 {
+		return false
+	}
+	_, mapped := idmap.ToContainer(base.IDs.GIDs, st.Gid)
+	return st.Mode&0o020 == 0 || !mapped && len(base.IDs.GIDs) > 0
 }
 
 // detachedExe returns a detached read-only mount of our executable. An

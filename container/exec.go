@@ -49,10 +49,14 @@ func (c *Container) Process() (*specs.Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &base.Process, nil
+	p := base.Process
+	return &p, nil
 }
 
 func (c *Container) base() (*execBase, error) {
+	if c.forExec != nil {
+		return c.forExec, nil
+	}
 	b, err := c.dir.read(execName)
 	if err != nil {
 		return nil, err
@@ -61,6 +65,7 @@ func (c *Container) base() (*execBase, error) {
 	if err := unmarshal(b, base); err != nil || base.Version != recordVersion {
 		return nil, fmt.Errorf("%s/%s is not of this version of mycr: %v", c.dir.path, execName, err)
 	}
+	c.forExec = base
 	return base, nil
 }
 
@@ -77,9 +82,8 @@ func (c *Container) OpenRoot() (int, error) {
 	return fd, nil
 }
 
-// Exec starts a process in all of a running container's namespaces. This mycr
-// must run from a sealed executable (SealSelf): the new process is a raw child
-// of it, whose next execve is the program.
+// Exec starts a process in all of a running container's namespaces, after Seal:
+// the new process is a raw child of this one, whose next execve is the program.
 func (c *Container) Exec(o ExecOptions) (*Process, error) {
 	switch status := c.Status(); status {
 	case specs.StateRunning, specs.StateCreated:
@@ -88,12 +92,12 @@ func (c *Container) Exec(o ExecOptions) (*Process, error) {
 	default:
 		return nil, fmt.Errorf("cannot exec in a container that is %s", status)
 	}
-	if !linux.ExeIsSealed() {
-		return nil, errors.New("exec from an executable that the container could overwrite")
-	}
 	base, err := c.base()
 	if err != nil {
 		return nil, err
+	}
+	if !linux.ExeIsSealed() && !outOfReach(base) {
+		return nil, errors.New("exec from an executable that the container could overwrite")
 	}
 	pidfd, err := c.record.open()
 	if err != nil {

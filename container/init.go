@@ -100,7 +100,7 @@ func (c *child) becomeRoot() error {
 		return err
 	}
 	c.pid = pidOf(m.rest)
-	c.tree.SetIDMapFDs(m.fds)
+	c.tree.FromParent(m.fds)
 	if c.orders.SetIDs {
 		if _, _, e := unix.RawSyscall(unix.SYS_SETRESGID, uintptr(c.orders.GID), uintptr(c.orders.GID), uintptr(c.orders.GID)); e != 0 {
 			return fmt.Errorf("take gid %d of the user namespace: %w", c.orders.GID, e)

@@ -74,6 +74,7 @@ type Container struct {
 	dir    *dir
 	record Record
 
+	forExec   *execBase // see base
 	destroyed bool
 	warnings  []string // poststop hooks that failed
 }
