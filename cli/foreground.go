@@ -102,7 +102,7 @@ func (f *foreground) end() {
 // settled is how many milliseconds of the process's life the signals that
 // hardly anybody sends are left alone: each takes microseconds to take over,
 // in all more than a short process lives.
-const settled = 5
+const settled = 30
 
 // forward passes signals on.
 func (f *foreground) forward() {
