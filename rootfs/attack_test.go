@@ -76,6 +76,12 @@ var attacks = []attack{
 		want:  "devices must be made in an ordinary directory /dev",
 	},
 	{
+		name:  "dev is a link within the root, and nothing is mounted on it",
+		image: func(t *testing.T, root, _ string) { link(t, "/etc", root+"/dev") },
+		spec:  drop("/dev"),
+		want:  "devices must be made in an ordinary directory /dev",
+	},
+	{
 		name:  "dev is a link within the root",
 		image: func(t *testing.T, root, _ string) { link(t, "/etc", root+"/dev") },
 		want:  `"/dev" must be mounted on ordinary directory`,

@@ -15,10 +15,12 @@ import (
 )
 
 // inOuter runs a test of this package again, below a shell command in namespaces of its own.
-func inOuter(t *testing.T, test, before string) string {
+func inOuter(t *testing.T, test, before string) { inOuterAs(t, "-Urmpf", test, before) }
+
+func inOuterAs(t *testing.T, flags, test, before string) {
 	t.Helper()
 	needNamespaces(t)
-	cmd := exec.Command("unshare", "-Urmpf", "--mount-proc", "sh", "-ec", before+"; exec \"$0\" -test.run '^"+test+"$' -test.v", "/proc/self/exe")
+	cmd := exec.Command("unshare", flags, "--mount-proc", "sh", "-ec", before+"; exec \"$0\" -test.run '^"+test+"$' -test.v", "/proc/self/exe")
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -29,7 +31,6 @@ func inOuter(t *testing.T, test, before string) string {
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	return string(out)
 }
 
 func outer(t *testing.T) bool { return os.Getenv("MYCR_ROOTFS_OUTER") == t.Name() }
@@ -318,6 +319,68 @@ func TestSourceBehindClosedDirectory(t *testing.T) {
 	out, err := run(t, allNamespaces, order{Spec: spec, Bundle: dir, Facts: f, Script: "cat /vol/file; grep /vol /proc/self/mountinfo"})
 	if err != nil || !strings.Contains(out, "content") || !strings.Contains(out, " /vol ro,nosuid") || strings.Contains(out, "shared:") {
 		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// What the parent opens for a container in a user namespace never is the peer of a mount of the host.
+func TestParentGivesNoPeers(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("not root")
+	}
+	if !outer(t) {
+		inOuterAs(t, "-mpf", t.Name(), "mount --make-rshared /")
+		return
+	}
+	dir := bundle(t)
+	mkVol(t, dir)
+	for option, want := range map[string]string{"rprivate": "", "": "", "rslave": "master:", "rshared": "shared:"} {
+		spec, f := captured(t, "lab1"), facts(allNamespaces)
+		f.Privileged = true
+		spec.Mounts = append(spec.Mounts, bindMount(dir+"/vol", "/vol", option))
+		out, err := run(t, allNamespaces, order{Spec: spec, Bundle: dir, Facts: f, Script: "mkdir -p /vol/sub; mount -t tmpfs leak /vol/sub; grep ' /vol ' /proc/self/mountinfo"})
+		if err != nil || !strings.Contains(out, want) || want == "" && (strings.Contains(out, "shared:") || strings.Contains(out, "master:")) {
+			t.Errorf("%q: %v: %s", option, err, out)
+		}
+		if text, _ := os.ReadFile("/proc/self/mountinfo"); strings.Contains(string(text), " leak ") {
+			t.Errorf("%q: the container has mounted something on the host", option)
+			unix.Unmount(dir+"/vol/sub", unix.MNT_DETACH)
+		}
+	}
+}
+
+// A root whose /dev is swapped while its tmpfs is mounted there gets no devices.
+func TestSwappedDev(t *testing.T) {
+	needNamespaces(t)
+	dir := bundle(t)
+	at := dir + "/rootfs/"
+	if err := os.Mkdir(at+"other", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	stop, done := make(chan bool), make(chan bool)
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				unix.Renameat2(unix.AT_FDCWD, at+"dev", unix.AT_FDCWD, at+"other", unix.RENAME_EXCHANGE)
+			}
+		}
+	}()
+	refused := 0
+	for range 20 {
+		if _, err := run(t, allNamespaces, order{Spec: captured(t, "lab1"), Bundle: dir, Facts: facts(allNamespaces), Script: "true"}); err != nil {
+			refused++
+		}
+	}
+	close(stop)
+	<-done
+	t.Logf("%d of 20 were refused", refused)
+	for _, d := range []string{"dev", "other"} {
+		if entries, err := os.ReadDir(at + d); err != nil || len(entries) != 0 {
+			t.Errorf("%s has %v %v", d, entries, err)
+		}
 	}
 }
 
