@@ -5,7 +5,6 @@ package container
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"runtime"
 	"sort"
@@ -17,7 +16,6 @@ import (
 	"mycr/bundle"
 	"mycr/cgroupdelegate"
 	"mycr/idmap"
-	"mycr/linux"
 	"mycr/netns"
 	"mycr/process"
 	"mycr/rootfs"
@@ -34,6 +32,7 @@ type plan struct {
 	exec   execBase
 	hooks  laterHooks
 	record Record
+	facts  facts
 	fds    []int // to be closed when the child has them
 }
 
@@ -54,7 +53,7 @@ func (p *plan) close() {
 	}
 }
 
-// resolve lets each room decide, from the top of the house to its floor.
+// resolve reads the bundle, gathers the facts of the host and decides.
 func resolve(o *CreateOptions) (_ *plan, err error) {
 	p := &plan{}
 	defer func() {
@@ -65,15 +64,29 @@ func resolve(o *CreateOptions) (_ *plan, err error) {
 	if err := p.read(o); err != nil {
 		return nil, err
 	}
-	for _, decide := range []func(*CreateOptions) error{
-		p.decideNamespaces, p.decideRootfs, p.decideProcess, p.decideSeccomp, p.decideCgroup, p.decideOrders, p.decideSockets,
-	} {
-		if err := decide(o); err != nil {
-			return nil, err
-		}
+	if err := p.gather(); err != nil {
+		return nil, err
+	}
+	if err := p.decide(o); err != nil {
+		return nil, err
+	}
+	if err := p.connectSockets(o); err != nil {
+		return nil, err
 	}
 	p.describe(o)
 	return p, nil
+}
+
+// decide lets each room decide from the facts, and does nothing else.
+func (p *plan) decide(o *CreateOptions) error {
+	for _, decide := range []func(*CreateOptions) error{
+		p.decideIDs, p.decideRootfs, p.decideProcess, p.decideSeccomp, p.decideCgroup, p.decideOrders,
+	} {
+		if err := decide(o); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // read takes the specification from the bundle, unless the caller made one.
@@ -100,52 +113,24 @@ func (p *plan) read(o *CreateOptions) error {
 	return nil
 }
 
-func (p *plan) decideNamespaces(*CreateOptions) error {
-	facts, err := userns.Gather(p.spec.Linux)
-	for _, t := range facts.Targets {
-		p.fds = append(p.fds, t.FD)
-		if t.Owner >= 0 {
-			p.fds = append(p.fds, t.Owner)
-		}
-	}
-	if err != nil {
-		return err
-	}
-	if p.userns, err = userns.Resolve(p.spec.Linux, facts); err != nil {
-		return err
-	}
-	idFacts, err := idmap.Gather(filepath.Dir(linux.ExePath()))
-	if err != nil {
-		return err
-	}
+// decideIDs decides about ids, of the user namespace that was decided when the
+// facts were gathered.
+func (p *plan) decideIDs(*CreateOptions) (err error) {
 	l := *p.spec.Linux
 	if p.userns.User == userns.UserJoined {
-		if err := p.joinedMaps(&l); err != nil {
+		if l.UIDMappings, err = toSpec(p.facts.joinedUIDs); err != nil {
+			return err
+		}
+		if l.GIDMappings, err = toSpec(p.facts.joinedGIDs); err != nil {
 			return err
 		}
 	}
-	p.ids, err = idmap.Resolve(&l, p.spec.Process.User, idFacts)
-	return err
-}
-
-// joinedMaps puts into l the user namespace that is joined and its maps as the
-// kernel has them, whatever the bundle says of them.
-func (p *plan) joinedMaps(l *specs.Linux) error {
-	uids, gids, err := p.userns.Maps()
-	if err != nil {
-		return explain(err)
-	}
-	if l.UIDMappings, err = toSpec(uids); err != nil {
-		return err
-	}
-	if l.GIDMappings, err = toSpec(gids); err != nil {
-		return err
-	}
-	if p.userns.AutoUser {
+	if p.userns.AutoUser && p.userns.User == userns.UserJoined {
 		j := p.userns.Joined(unix.CLONE_NEWUSER)
 		l.Namespaces = append(append([]specs.LinuxNamespace(nil), l.Namespaces...), specs.LinuxNamespace{Type: specs.UserNamespace, Path: j.Path})
 	}
-	return nil
+	p.ids, err = idmap.Resolve(&l, p.spec.Process.User, p.facts.ids)
+	return err
 }
 
 func toSpec(text string) ([]specs.LinuxIDMapping, error) {
@@ -163,15 +148,13 @@ func toSpec(text string) ([]specs.LinuxIDMapping, error) {
 // inUserNamespace tells whether the container's user namespace is not the
 // initial one.
 func (p *plan) inUserNamespace() bool {
-	return p.userns.User != userns.UserShared || !initialUserNamespace()
+	return p.userns.User != userns.UserShared || !p.facts.initial
 }
 
-func (p *plan) decideRootfs(o *CreateOptions) error {
-	facts := rootfs.Facts{
-		UserNamespace: p.inUserNamespace(), NewUserNamespace: p.userns.User == userns.UserNew,
-		Privileged: os.Geteuid() == 0 && initialUserNamespace(),
-	}
-	rootfs.Gather(p.spec, &facts)
+func (p *plan) decideRootfs(o *CreateOptions) (err error) {
+	facts := p.facts.rootfs
+	facts.UserNamespace, facts.NewUserNamespace = p.inUserNamespace(), p.userns.User == userns.UserNew
+	facts.Privileged = p.facts.ids.UID == 0 && p.facts.initial
 	facts.OwnNetwork = p.userns.Has(unix.CLONE_NEWNET)
 	facts.OwnCgroup = p.userns.Has(unix.CLONE_NEWCGROUP)
 	facts.OwnIPC = p.userns.Has(unix.CLONE_NEWIPC)
@@ -179,7 +162,6 @@ func (p *plan) decideRootfs(o *CreateOptions) error {
 	facts.OwnMount = p.userns.Has(unix.CLONE_NEWNS)
 	facts.NoPivot = o.NoPivot
 	facts.MappedUIDs, facts.MappedGIDs = rootfsMaps(p.ids.UIDs), rootfsMaps(p.ids.GIDs)
-	var err error
 	p.orders.Rootfs, err = rootfs.Resolve(p.spec, o.Bundle, facts)
 	return err
 }
@@ -192,11 +174,8 @@ func rootfsMaps(maps []idmap.Map) []rootfs.Map {
 	return list
 }
 
-func (p *plan) decideProcess(o *CreateOptions) error {
-	facts, err := process.Gather(p.spec.Process)
-	if err != nil {
-		return err
-	}
+func (p *plan) decideProcess(*CreateOptions) (err error) {
+	facts := p.facts.process
 	fillProcessFacts(&facts, p.userns.User != userns.UserShared, p.ids, p.spec.Annotations)
 	p.orders.Process, err = process.Resolve(p.spec.Process, p.spec.Linux, facts)
 	return err
@@ -225,11 +204,9 @@ func (p *plan) decideSeccomp(*CreateOptions) (err error) {
 func (p *plan) decideCgroup(o *CreateOptions) (err error) {
 	// A device node of one's own takes a capability over the first user namespace.
 	const makers = 1<<unix.CAP_MKNOD | 1<<unix.CAP_SYS_ADMIN
-	own := !p.inUserNamespace() && p.orders.Process.Caps.Bounding&makers != 0
-	facts, err := cgroupdelegate.Gather(p.spec.Linux, p.spec.Mounts, o.Manager, own)
-	if err != nil {
-		return err
-	}
+	facts := p.facts.cgroup
+	facts.Manager = o.Manager
+	facts.OwnDevices = !p.inUserNamespace() && p.orders.Process.Caps.Bounding&makers != 0
 	p.record.Cgroup, err = cgroupdelegate.Resolve(p.spec.Linux, p.spec.Mounts, facts)
 	return err
 }
@@ -286,8 +263,8 @@ func sysctls(m map[string]string) []Sysctl {
 	return list
 }
 
-// decideSockets connects to those who wait for a descriptor.
-func (p *plan) decideSockets(o *CreateOptions) (err error) {
+// connectSockets connects to those who wait for a descriptor.
+func (p *plan) connectSockets(o *CreateOptions) (err error) {
 	terminal := p.spec.Process.Terminal
 	switch {
 	case o.ConsoleSocket != "" && !terminal:

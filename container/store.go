@@ -10,8 +10,6 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
-
-	"mycr/linux"
 )
 
 // Root is the directory of all containers' states. It is used through its
@@ -33,17 +31,6 @@ func DefaultRoot() string {
 		return filepath.Join(dir, "mycr")
 	}
 	return fmt.Sprintf("/tmp/mycr-%d", os.Geteuid())
-}
-
-// initialUserNamespace tells whether this process sees all ids as they are.
-func initialUserNamespace() bool {
-	b, err := linux.ReadFile("/proc/self/uid_map")
-	if err != nil {
-		return false
-	}
-	var fields [3]uint64
-	n, _ := fmt.Sscan(string(b), &fields[0], &fields[1], &fields[2])
-	return n == 3 && fields == [3]uint64{0, 0, 1<<32 - 1}
 }
 
 // OpenRoot opens the directory at path ("" is DefaultRoot), makes it where it

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package container
+
+import (
+	"os"
+	"path/filepath"
+
+	"mycr/cgroupdelegate"
+	"mycr/idmap"
+	"mycr/linux"
+	"mycr/process"
+	"mycr/rootfs"
+	"mycr/userns"
+)
+
+// facts are what the rooms have to know of the host to decide; only what this
+// bundle needs is gathered.
+type facts struct {
+	initial                bool // mycr runs in the initial user namespace
+	ids                    idmap.Facts
+	joinedUIDs, joinedGIDs string // uid_map and gid_map of the user namespace that is joined
+	rootfs                 rootfs.Facts
+	process                process.Facts
+	cgroup                 cgroupdelegate.Facts
+}
+
+// gather asks each room's own Gather. The namespaces are decided on the way,
+// since the maps of a user namespace that is joined are to be seen only from
+// inside.
+func (p *plan) gather() error {
+	namespaces, err := userns.Gather(p.spec.Linux)
+	for _, t := range namespaces.Targets {
+		p.fds = append(p.fds, t.FD)
+		if t.Owner >= 0 {
+			p.fds = append(p.fds, t.Owner)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if p.userns, err = userns.Resolve(p.spec.Linux, namespaces); err != nil {
+		return err
+	}
+	f := &p.facts
+	if p.userns.User == userns.UserJoined {
+		if f.joinedUIDs, f.joinedGIDs, err = p.userns.Maps(); err != nil {
+			return explain(err)
+		}
+	}
+	if f.ids, err = idmap.Gather(filepath.Dir(linux.ExePath())); err != nil {
+		return err
+	}
+	f.initial = isInitial(f.ids.OuterUIDs)
+	rootfs.Gather(p.spec, &f.rootfs)
+	if f.process, err = process.Gather(p.spec.Process); err != nil {
+		return err
+	}
+	f.cgroup, err = cgroupdelegate.Gather(p.spec.Linux, p.spec.Mounts, "", false)
+	return err
+}
+
+// initialUserNamespace tells whether this process sees all ids as they are.
+func initialUserNamespace() bool {
+	b, err := linux.ReadFile("/proc/self/uid_map")
+	if err != nil {
+		return os.Geteuid() == 0 // without /proc nothing says otherwise
+	}
+	maps, err := idmap.ParseMaps(b)
+	return err == nil && isInitial(maps)
+}
+
+// isInitial tells whether a uid_map is that of the initial user namespace; see
+// user_namespaces(7).
+func isInitial(maps []idmap.Map) bool {
+	return len(maps) == 1 && maps[0] == idmap.Map{Size: 1<<32 - 1}
+}
