@@ -41,13 +41,13 @@ func (g *globals) define(f *pflag.FlagSet) {
 	}
 	word(&g.root, "root", "", "`DIR` of the containers' states (default /run/mycr for root, else $XDG_RUNTIME_DIR/mycr)")
 	word(&g.logPath, "log", "", "append errors to `FILE` as well")
-	word(&g.logFormat, "log-format", "text", "of the log: text or json")
-	word(&g.logLevel, "log-level", "info", "debug is --debug")
+	word(&g.logFormat, "log-format", "text", "`text|json` form of the log")
+	word(&g.logLevel, "log-level", "info", "`LEVEL` of what is told; debug is the same as --debug")
 	truth(&g.debugging, "debug", "tell what is done")
 	truth(&g.systemdCgroup, "systemd-cgroup", "let systemd make the cgroup, the same as --cgroup-manager systemd")
-	word(&g.cgroupManager, "cgroup-manager", "", "systemd, cgroupfs or disabled (default is what the caller may)")
-	word(&g.rootless, "rootless", "auto", "true, false or auto; accepted from engines, mycr looks for itself")
-	word(&g.criu, "criu", "", "accepted from engines and ignored")
+	word(&g.cgroupManager, "cgroup-manager", "", "`systemd|cgroupfs|disabled` who makes the cgroup; disabled is nobody")
+	word(&g.rootless, "rootless", "auto", "`true|false|auto` accepted from engines; mycr looks for itself")
+	word(&g.criu, "criu", "", "`PATH` accepted from engines and ignored")
 }
 
 // check refuses values that no global flag has.

@@ -158,7 +158,9 @@ func (s *session) takeGlobals() error {
 	if s.logPath == "" {
 		return nil
 	}
-	fd, err := unix.Open(s.logPath, unix.O_WRONLY|unix.O_APPEND|unix.O_CREAT|unix.O_CLOEXEC, 0o644)
+	// Of a FIFO that nobody reads nothing is to be waited for.
+	const flags = unix.O_WRONLY | unix.O_APPEND | unix.O_CREAT | unix.O_CLOEXEC | unix.O_NONBLOCK | unix.O_NOCTTY
+	fd, err := unix.Open(s.logPath, flags, 0o644)
 	if err != nil {
 		return fmt.Errorf("--log: open %q: %w", s.logPath, err)
 	}

@@ -39,7 +39,7 @@ func printHelp() error {
 	f := newFlags("mycr")
 	(&globals{}).define(f)
 	f.BoolP("version", "v", false, "print the version")
-	b.WriteString("\nglobal flags:\n" + f.FlagUsages())
+	b.WriteString("\nglobal flags:\n" + flagTable(f))
 	b.WriteString("\nmycr COMMAND --help tells more.\n")
 	return output([]byte(b.String()))
 }
@@ -53,8 +53,49 @@ func printCommandHelp(word string, c command) error {
 	if a.more != "" {
 		b.WriteString("\n" + a.more + "\n")
 	}
-	if usages := f.FlagUsages(); usages != "" {
-		b.WriteString("\nflags:\n" + usages)
+	if table := flagTable(f); table != "" {
+		b.WriteString("\nflags:\n" + table)
 	}
 	return output([]byte(b.String()))
+}
+
+// flagTable says a line for each flag that is not hidden.
+func flagTable(f *pflag.FlagSet) string {
+	var left, right []string
+	widest := 0
+	f.VisitAll(func(flag *pflag.Flag) {
+		if flag.Hidden {
+			return
+		}
+		words, text := flagWords(flag)
+		left, right = append(left, words), append(right, text)
+		widest = max(widest, len(words))
+	})
+	var b strings.Builder
+	for i := range left {
+		fmt.Fprintf(&b, "  %-*s  %s\n", widest, left[i], right[i])
+	}
+	return b.String()
+}
+
+// flagWords is how a flag is typed, and what it does. The word in backquotes
+// stands for the value; where the text begins with it, it is not said twice.
+func flagWords(flag *pflag.Flag) (words, text string) {
+	value, text := pflag.UnquoteUsage(flag)
+	words = "    --" + flag.Name
+	if flag.Shorthand != "" {
+		words = "-" + flag.Shorthand + ", --" + flag.Name
+	}
+	if flag.NoOptDefVal == "" {
+		words += " " + value
+	}
+	if strings.HasPrefix(flag.Usage, "`") {
+		text = strings.TrimLeft(text[len(value):], " ,;")
+	}
+	switch flag.DefValue {
+	case "", "0", "false", "[]":
+	default:
+		text += " (default " + flag.DefValue + ")"
+	}
+	return words, text
 }

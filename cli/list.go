@@ -25,7 +25,7 @@ func (*list) about() about {
 }
 
 func (l *list) flags(f *pflag.FlagSet) {
-	f.StringVarP(&l.format, "format", "f", "table", "table or json")
+	f.StringVarP(&l.format, "format", "f", "table", "`table|json` form of the list")
 	f.BoolVarP(&l.quiet, "quiet", "q", false, "only the ids")
 }
 

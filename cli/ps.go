@@ -21,7 +21,7 @@ func (*ps) about() about {
 }
 
 func (p *ps) flags(f *pflag.FlagSet) {
-	f.StringVarP(&p.format, "format", "f", "table", "table or json")
+	f.StringVarP(&p.format, "format", "f", "table", "`table|json` form of the list")
 }
 
 func (p *ps) run(s *session, args []string) (int, error) {

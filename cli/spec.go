@@ -42,7 +42,7 @@ func (c *spec) flags(f *pflag.FlagSet) {
 	f.StringArrayVar(&c.words.CapAdd, "cap-add", nil, "one more capability `NAME`, or ALL; may be repeated")
 	f.StringArrayVar(&c.words.CapDrop, "cap-drop", nil, "one capability less, `NAME`, or ALL; may be repeated")
 	f.StringVarP(&c.words.User, "user", "u", "", "`UID[:GID]` of the process")
-	f.StringArrayVarP(&c.words.Env, "env", "e", nil, "a variable `NAME=VALUE`, or NAME for the caller's value; may be repeated")
+	f.StringArrayVarP(&c.words.Env, "env", "e", nil, "`NAME[=VALUE]` one more variable, without a value the caller's; may be repeated")
 	f.StringVarP(&c.words.Workdir, "workdir", "w", "", "`DIR` in the container to start in")
 	f.StringArrayVarP(&c.words.Volumes, "volume", "v", nil, "bind `SRC:DST[:OPTIONS]`; may be repeated")
 	f.BoolVarP(&c.tty, "tty", "t", true, "give the process a terminal")
