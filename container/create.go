@@ -277,23 +277,20 @@ func (m *maker) hear() (message, error) {
 }
 
 // await waits for one word; a child that ends without a word is told by how it ended.
-func (m *maker) await(word byte) error {
+func (m *maker) await(word byte) (message, error) {
 	msg, err := m.hear()
 	if errors.Is(err, errSilent) {
 		status, werr := linux.Wait(m.process.PID)
 		if werr != nil {
-			return werr
+			return msg, werr
 		}
 		m.process.PID = 0
-		return fmt.Errorf("the container's init ended before it was ready: %s", describeEnd(status))
+		return msg, fmt.Errorf("the container's init ended before it was ready: %s", describeEnd(status))
 	}
-	if err != nil {
-		return err
+	if err == nil && msg.word != word {
+		err = fmt.Errorf("expected %q from the container's init, heard %q", word, msg.word)
 	}
-	if msg.word != word {
-		return fmt.Errorf("expected %q from the container's init, heard %q", word, msg.word)
-	}
-	return nil
+	return msg, err
 }
 
 func describeEnd(status unix.WaitStatus) string {
@@ -309,7 +306,7 @@ func (m *maker) runtimeHooks() error {
 	if !m.plan.orders.RuntimeHooks {
 		return nil
 	}
-	if err := m.await(wordBorn); err != nil {
+	if _, err := m.await(wordBorn); err != nil {
 		return err
 	}
 	m.hooked = true
@@ -344,10 +341,16 @@ func (c *Container) runHooks(kind string, list []specs.Hook, status specs.Contai
 
 // commit puts the container on disk when its init is ready, and lets it live.
 func (m *maker) commit() error {
-	if err := m.await(wordReady); err != nil {
+	ready, err := m.await(wordReady)
+	if err != nil {
 		return err
 	}
+	var notes []string
+	if err := unmarshal(ready.rest, &notes); err != nil {
+		return fmt.Errorf("notes of the container's init: %w", err)
+	}
 	record := &m.c.record
+	record.Notes = append(record.Notes, notes...)
 	record.Creating = false
 	if m.options.PidFile != "" {
 		if err := writePidFile(m.options.PidFile, m.process.PID); err != nil {
@@ -364,7 +367,7 @@ func (m *maker) commit() error {
 		return m.started()
 	}
 	// Until it has given up PDEATHSIG, our end would be its own.
-	if err := m.await(wordCommitted); err != nil {
+	if _, err := m.await(wordCommitted); err != nil {
 		return err
 	}
 	unix.Close(m.parent)

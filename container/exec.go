@@ -232,19 +232,22 @@ func (j *joiner) start() error {
 		return fmt.Errorf("fork: %w", err)
 	}
 	defer unix.Close(between.PidFD)
-	report, err := linux.ReadReport(j.parent)
+	sibling, fault, err := linux.ReadForked(j.parent)
 	if _, werr := linux.Wait(between.PID); err == nil {
 		err = werr
 	}
 	switch {
+	case sibling == 0 && fault != nil:
+		return fmt.Errorf("%s: %w", p.What(fault.Step), fault.Errno)
 	case err != nil:
 		return fmt.Errorf("join the container: %w", err)
-	case report.Forked == 0:
-		return fmt.Errorf("%s: %w", p.What(report.Step), report.Errno)
+	case fault != nil:
+		linux.Wait(sibling)
+		return j.failure(fault)
 	}
-	j.process.PID = report.Forked
-	if j.process.PidFD, err = unix.PidfdOpen(report.Forked, 0); err != nil {
-		return fmt.Errorf("open process %d: %w", report.Forked, err)
+	j.process.PID = sibling
+	if j.process.PidFD, err = unix.PidfdOpen(sibling, 0); err != nil {
+		return fmt.Errorf("open process %d: %w", sibling, err)
 	}
 	return nil
 }
@@ -274,13 +277,7 @@ func (j *joiner) finish() error {
 	if err == nil {
 		linux.Wait(j.process.PID)
 		unix.Close(j.process.PidFD)
-		root, rootErr := j.c.OpenRoot()
-		if rootErr != nil {
-			root = -1
-		} else {
-			defer unix.Close(root)
-		}
-		return execFailure(&j.plan, j.program, "", report.Step, report.Errno, root)
+		return j.failure(&report)
 	}
 	if j.master >= 0 {
 		m, err := hear(j.master)
@@ -297,6 +294,18 @@ func (j *joiner) finish() error {
 		}
 	}
 	return nil
+}
+
+// failure tells why the last steps failed, looking at the program in the
+// container's root.
+func (j *joiner) failure(fault *linux.Report) error {
+	root, err := j.c.OpenRoot()
+	if err != nil {
+		root = -1
+	} else {
+		defer unix.Close(root)
+	}
+	return execFailure(&j.plan, j.program, "", fault.Step, fault.Errno, root)
 }
 
 func (j *joiner) undo(cause error) error {

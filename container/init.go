@@ -306,7 +306,7 @@ func (c *child) terminal() error {
 // ready tells the parent that the container is created, and waits until that
 // is on disk. From then on the container lives without its maker.
 func (c *child) ready() error {
-	if err := say(c.orders.Status, wordReady, nil); err != nil {
+	if err := say(c.orders.Status, wordReady, marshal(c.tree.Notes)); err != nil {
 		return errSilent
 	}
 	if _, err := c.expect(wordCommitted); err != nil {

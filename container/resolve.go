@@ -155,11 +155,11 @@ func (p *plan) decideRootfs(o *CreateOptions) (err error) {
 	facts := p.facts.rootfs
 	facts.UserNamespace, facts.NewUserNamespace = p.inUserNamespace(), p.userns.User == userns.UserNew
 	facts.Privileged = p.facts.ids.UID == 0 && p.facts.initial
-	facts.OwnNetwork = p.userns.Has(unix.CLONE_NEWNET)
-	facts.OwnCgroup = p.userns.Has(unix.CLONE_NEWCGROUP)
-	facts.OwnIPC = p.userns.Has(unix.CLONE_NEWIPC)
-	facts.OwnPID = p.userns.Has(unix.CLONE_NEWPID)
-	facts.OwnMount = p.userns.Has(unix.CLONE_NEWNS)
+	facts.OwnNetwork = p.userns.Owns(unix.CLONE_NEWNET)
+	facts.OwnCgroup = p.userns.Owns(unix.CLONE_NEWCGROUP)
+	facts.OwnIPC = p.userns.Owns(unix.CLONE_NEWIPC)
+	facts.OwnPID = p.userns.Owns(unix.CLONE_NEWPID)
+	facts.OwnMount = p.userns.Owns(unix.CLONE_NEWNS)
 	facts.NoPivot = o.NoPivot
 	facts.MappedUIDs, facts.MappedGIDs = rootfsMaps(p.ids.UIDs), rootfsMaps(p.ids.GIDs)
 	p.orders.Rootfs, err = rootfs.Resolve(p.spec, o.Bundle, facts)
@@ -312,7 +312,7 @@ func (p *plan) describe(o *CreateOptions) {
 	}
 	r.BootID = bootID()
 	r.Poststart, r.Poststop = len(p.hooks.Poststart) > 0, len(p.hooks.Poststop) > 0
-	r.SharedPID = !p.userns.Has(unix.CLONE_NEWPID) || p.userns.Joined(unix.CLONE_NEWPID) != nil
+	r.SharedPID = p.userns.New&unix.CLONE_NEWPID == 0
 	for _, notes := range [][]string{p.ids.Notes, p.orders.Process.Notes, p.orders.Seccomp.Notes, p.orders.Rootfs.Notes, r.Cgroup.Notes} {
 		r.Notes = append(r.Notes, notes...)
 	}

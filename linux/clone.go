@@ -154,6 +154,26 @@ func Wait(pid int) (unix.WaitStatus, error) {
 	}
 }
 
+// ReadForked reads what a list with one Fork says: the pid of the sibling, 0
+// where it came to none, and the step that failed, if one did. A sibling that
+// shares the memory fails before its pid is told.
+func ReadForked(fd int) (sibling int, fault *Report, err error) {
+	for sibling == 0 {
+		r, err := ReadReport(fd)
+		switch {
+		case err != nil && fault != nil:
+			return 0, fault, nil // it failed before the fork
+		case err != nil:
+			return 0, nil, err
+		case r.Forked != 0:
+			sibling = r.Forked
+		default:
+			fault = &r
+		}
+	}
+	return sibling, fault, nil
+}
+
 // ReadReport reads one message of a raw child from our end of its status
 // socket. The message is an error where it is no report or the socket was closed.
 func ReadReport(fd int) (Report, error) {

@@ -97,12 +97,6 @@ func (m *Mount) openInParent(names []int) (int, error) {
 // Tree's from then on.
 func (t *Tree) FromParent(fds []int) { t.given = fds }
 
-// OpenIDMapped is OpenInParent.
-func (p *Plan) OpenIDMapped(user int) ([]int, error) { return p.OpenInParent(user) }
-
-// SetIDMapFDs is FromParent.
-func (t *Tree) SetIDMapFDs(fds []int) { t.FromParent(fds) }
-
 // taken is the next mount that the parent has made.
 func (t *Tree) taken() (int, error) {
 	if len(t.given) == 0 {

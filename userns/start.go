@@ -47,8 +47,8 @@ func target(path string) (Target, error) {
 		unix.Close(fd)
 		return Target{}, fmt.Errorf("%q is not a namespace", path)
 	}
-	t := Target{FD: fd, Type: uint64(kind), Owner: -1}
-	t.Current = inode(fd) == pathInode("/proc/self/ns/"+Name(t.Type))
+	t := Target{FD: fd, ID: inode(fd), Type: uint64(kind), Owner: -1}
+	t.Current = t.ID == pathInode("/proc/self/ns/"+Name(t.Type))
 	owner, err := unix.IoctlRetInt(fd, unix.NS_GET_USERNS)
 	switch {
 	case err == nil:
@@ -127,21 +127,24 @@ func (p Plan) Start(program *linux.Program, cgroup, status, parent int) (linux.C
 		return child, &StepError{Step: "create namespaces " + names(first), Errno: errnoOf(err)}
 	}
 	defer unix.Close(child.PidFD)
-	report, err := linux.ReadReport(parent)
+	sibling, fault, err := linux.ReadForked(parent)
+	if _, werr := linux.Wait(child.PID); err == nil {
+		err = werr
+	}
+	if fault != nil {
+		if sibling != 0 {
+			linux.Wait(sibling)
+		}
+		return child, &StepError{Step: between.What(fault.Step), Errno: fault.Errno}
+	}
 	if err != nil {
 		return child, fmt.Errorf("start the process that joins namespaces: %w", err)
 	}
-	if _, err := linux.Wait(child.PID); err != nil {
-		return child, err
-	}
-	if report.Forked == 0 {
-		return child, &StepError{Step: between.What(report.Step), Errno: report.Errno}
-	}
-	pidfd, err := unix.PidfdOpen(report.Forked, 0)
+	pidfd, err := unix.PidfdOpen(sibling, 0)
 	if err != nil {
-		return child, fmt.Errorf("open the container's process %d: %w", report.Forked, err)
+		return child, fmt.Errorf("open the container's process %d: %w", sibling, err)
 	}
-	return linux.Child{PID: report.Forked, PidFD: pidfd}, nil
+	return linux.Child{PID: sibling, PidFD: pidfd}, nil
 }
 
 // Maps returns the uid_map and gid_map of the user namespace that the plan
@@ -168,25 +171,27 @@ func (p Plan) Maps() (uids, gids string, err error) {
 		return "", "", fmt.Errorf("fork: %w", err)
 	}
 	defer unix.Close(child.PidFD)
-	report, err := linux.ReadReport(pair[0])
+	sibling, fault, err := linux.ReadForked(pair[0])
 	if _, werr := linux.Wait(child.PID); err == nil {
 		err = werr
 	}
+	if sibling != 0 {
+		defer func() {
+			unix.Kill(sibling, unix.SIGKILL)
+			linux.Wait(sibling)
+		}()
+	}
+	if fault != nil {
+		return "", "", &StepError{Step: q.What(fault.Step), Errno: fault.Errno}
+	}
 	if err != nil {
 		return "", "", err
 	}
-	if report.Forked == 0 {
-		return "", "", &StepError{Step: q.What(report.Step), Errno: report.Errno}
-	}
-	defer func() {
-		unix.Kill(report.Forked, unix.SIGKILL)
-		linux.Wait(report.Forked)
-	}()
-	u, err := linux.ReadFile(fmt.Sprintf("/proc/%d/uid_map", report.Forked))
+	u, err := linux.ReadFile(fmt.Sprintf("/proc/%d/uid_map", sibling))
 	if err != nil {
 		return "", "", err
 	}
-	g, err := linux.ReadFile(fmt.Sprintf("/proc/%d/gid_map", report.Forked))
+	g, err := linux.ReadFile(fmt.Sprintf("/proc/%d/gid_map", sibling))
 	return string(u), string(g), err
 }
 

@@ -24,6 +24,7 @@ type Facts struct {
 // Target is a namespace that the bundle joins by path.
 type Target struct {
 	FD       int    // open descriptor of the namespace
+	ID       uint64 // its inode
 	Type     uint64 // CLONE_NEW* as the kernel says (NS_GET_NSTYPE)
 	Current  bool   // it is the one that this process is in
 	Owner    int    // descriptor of the user namespace that owns it, or -1
@@ -55,11 +56,16 @@ type Join struct {
 	FD   int
 	Flag uint64
 	Path string
+	Own  bool // it belongs to the container's user namespace, or to one below
 }
 
-// Has tells whether the container has a namespace of its own, new or joined,
-// of a kind given as CLONE_NEW*.
-func (p Plan) Has(flag uint64) bool { return p.New&flag != 0 || p.Joined(flag) != nil }
+// Owns tells whether a namespace of the container, of a kind given as
+// CLONE_NEW*, belongs to its user namespace, so that its capabilities count
+// there: it is new, or was joined with the user namespace that owns it.
+func (p Plan) Owns(flag uint64) bool {
+	j := p.Joined(flag)
+	return p.New&flag != 0 || j != nil && j.Own
+}
 
 // Joined returns the join of a kind, or nil.
 func (p Plan) Joined(flag uint64) *Join {
@@ -158,6 +164,7 @@ func Resolve(l *specs.Linux, f Facts) (Plan, error) {
 	if err := p.resolveUser(l, f, owned); err != nil {
 		return p, err
 	}
+	p.resolveOwners(l, f)
 	order := Kinds()
 	rank := func(flag uint64) int {
 		for i, k := range order {
@@ -170,6 +177,28 @@ func Resolve(l *specs.Linux, f Facts) (Plan, error) {
 	sort.SliceStable(p.Joins, func(a, b int) bool { return rank(p.Joins[a].Flag) < rank(p.Joins[b].Flag) })
 	p.TimeOffsets = offsets(l.TimeOffsets)
 	return p, nil
+}
+
+// resolveOwners finds the joins whose owner is the container's user namespace.
+func (p *Plan) resolveOwners(l *specs.Linux, f Facts) {
+	var user uint64 // inode of a joined user namespace
+	if j := p.Joined(unix.CLONE_NEWUSER); j != nil {
+		for _, t := range f.Targets {
+			switch {
+			case t.FD == j.FD:
+				user = t.ID
+			case t.Owner == j.FD:
+				user = t.OwnerID
+			}
+		}
+	}
+	for i := range p.Joins {
+		for _, t := range f.Targets {
+			if t.FD == p.Joins[i].FD {
+				p.Joins[i].Own = p.User == UserShared || user != 0 && t.OwnerID == user
+			}
+		}
+	}
 }
 
 // resolveUser decides about the user namespace, which the bundle may leave to
