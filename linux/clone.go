@@ -101,6 +101,16 @@ func cloneAndRun(args unsafe.Pointer, size uintptr, first unsafe.Pointer, n, sta
 	var none [1]uint64
 	unix.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&none)), 0, 8, 0, 0)
 	at, errno := runSteps(first, n, status)
+	exit(status, at, errno)
+	return 0, 0
+}
+
+// exit ends a raw child: with 0, or, where a step failed, with 1 and a report.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func exit(status, at, errno uintptr) {
 	code := uintptr(0)
 	if errno != 0 {
 		m := report{Word: wordFault, Value: int32(at), Errno: int32(errno)}

@@ -92,6 +92,49 @@ func TestProgramForksASibling(t *testing.T) {
 	}
 }
 
+// A sibling that fails shares the memory of its parent, which tells its pid
+// all the same.
+func TestFailedSiblingIsTold(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	for _, own := range []bool{false, true} {
+		parent, status := pair(t)
+		p := NewProgram()
+		if own {
+			p.OwnMemory()
+		}
+		p.Call("die with the parent", unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, int(unix.SIGKILL))
+		p.Fork("fork", 0)
+		p.Call("exec", unix.SYS_EXECVE, "/does/not/exist", p.Strings([]string{"x"}), p.Strings(nil))
+		p.Tolerate(unix.ENOENT)
+		p.Call("exec", unix.SYS_EXECVE, "/nor/does/this", p.Strings([]string{"x"}), p.Strings(nil))
+		p.Tolerate(unix.ENOENT)
+		child, err := Clone(0, -1, p, status)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sibling, fault, err := ReadForked(parent)
+		if err != nil || sibling == 0 {
+			t.Fatalf("own memory %v: sibling %d, %v", own, sibling, err)
+		}
+		if fault == nil {
+			r, err := ReadReport(parent)
+			if err != nil {
+				t.Fatal(err)
+			}
+			fault = &r
+		}
+		if fault.Step != p.Len() || fault.Errno != unix.ENOENT {
+			t.Errorf("own memory %v: %+v", own, fault)
+		}
+		for _, pid := range []int{child.PID, sibling} {
+			if _, err := Wait(pid); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
 // The parent of a split hands on signals, reaps what is not its child, and
 // exits with the status of the process.
 func TestSplitReapsAndHandsOnSignals(t *testing.T) {

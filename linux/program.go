@@ -241,6 +241,7 @@ func (p *Program) Run() (failed int, errno unix.Errno) {
 //go:nocheckptr
 func runSteps(first unsafe.Pointer, n, status uintptr) (at, errno uintptr) {
 	var remembered, main, split uintptr
+	forked := false // a child of a Fork may not return: its parent's frame is this one
 	for i := uintptr(0); i < n; i++ {
 		s := (*step)(unsafe.Add(first, i*unsafe.Sizeof(step{})))
 		for k := 0; k < 6; k++ {
@@ -251,6 +252,9 @@ func runSteps(first unsafe.Pointer, n, status uintptr) (at, errno uintptr) {
 		switch s.kind {
 		case kindExpect:
 			if **(**byte)(unsafe.Pointer(&s.args[0])) != byte(s.args[1]) {
+				if forked {
+					exit(status, i, s.args[2])
+				}
 				return i, s.args[2]
 			}
 			continue
@@ -266,6 +270,7 @@ func runSteps(first unsafe.Pointer, n, status uintptr) (at, errno uintptr) {
 			if r < 0 {
 				return i, uintptr(-r)
 			}
+			forked = true
 			continue
 		}
 		r, _, e := unix.RawSyscall6(s.nr, s.args[0], s.args[1], s.args[2], s.args[3], s.args[4], s.args[5])
@@ -280,6 +285,9 @@ func runSteps(first unsafe.Pointer, n, status uintptr) (at, errno uintptr) {
 			if main != 0 {
 				i = split // the caller knows the steps of its own list
 			}
+			if forked {
+				exit(status, i, uintptr(e))
+			}
 			return i, uintptr(e)
 		}
 		if r != 0 && s.kind == kindSplit {
@@ -289,6 +297,9 @@ func runSteps(first unsafe.Pointer, n, status uintptr) (at, errno uintptr) {
 	}
 	if main != 0 {
 		reap(main)
+	}
+	if forked {
+		exit(status, n, remembered)
 	}
 	return n, remembered
 }
