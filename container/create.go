@@ -310,11 +310,8 @@ func (m *maker) runtimeHooks() error {
 		return err
 	}
 	m.hooked = true
-	for _, k := range []struct {
-		kind string
-		list []specs.Hook
-	}{{hooks.Prestart, h.Prestart}, {hooks.CreateRuntime, h.CreateRuntime}} { //nolint:staticcheck // deprecated, but engines use it
-		if err := m.c.runHooks(k.kind, k.list, specs.StateCreating); err != nil {
+	for _, k := range hooks.Lists(h)[:2] { // prestart, createRuntime
+		if err := m.c.runHooks(k.Kind, k.Hooks, specs.StateCreating); err != nil {
 			return err
 		}
 	}

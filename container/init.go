@@ -48,8 +48,7 @@ func Init(args []string) error {
 			unix.CloseOnExec(fd)
 		}
 	}
-	err = c.run()
-	if err != nil && !errors.Is(err, errSilent) {
+	if err := c.run(); !errors.Is(err, errSilent) {
 		c.report(err)
 	}
 	os.Exit(1)

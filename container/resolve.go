@@ -15,6 +15,7 @@ import (
 
 	"mycr/bundle"
 	"mycr/cgroupdelegate"
+	"mycr/hooks"
 	"mycr/idmap"
 	"mycr/netns"
 	"mycr/process"
@@ -226,7 +227,8 @@ func (p *plan) decideOrders(o *CreateOptions) (err error) {
 		b.Keyring = "_ses." + o.ID
 	}
 	if h := s.Hooks; h != nil {
-		b.RuntimeHooks = len(h.Prestart)+len(h.CreateRuntime) > 0 //nolint:staticcheck // deprecated, but engines use it
+		lists := hooks.Lists(h)
+		b.RuntimeHooks = len(lists[0].Hooks)+len(lists[1].Hooks) > 0 // prestart, createRuntime
 		b.CreateContainer, b.StartContainer = h.CreateContainer, h.StartContainer
 		p.hooks = laterHooks{Version: recordVersion, Poststart: h.Poststart, Poststop: h.Poststop}
 	}
