@@ -100,7 +100,6 @@ func badFiles() []badCase {
 		{name: "root/empty", edits: []edit{set("root.path", "")}, names: []string{"root.path"}},
 		{name: "root/nope", edits: []edit{set("root.path", "nope")}, names: []string{"nope"}},
 		{name: "root/file", edits: []edit{set("root.path", "config.json")}, names: []string{"config.json"}},
-		{name: "root/slash", edits: []edit{set("root.path", "/")}, names: []string{"root.path"}},
 		{name: "root/nul", edits: []edit{set("root.path", "root\x00fs")}, names: []string{"root.path"}},
 		{name: "hostname/long", edits: []edit{set("hostname", strings.Repeat("h", 65))}, names: []string{"hostname"}},
 		{name: "hostname/no-uts", edits: []edit{withoutNamespace("uts")}, names: []string{"hostname"}},
@@ -137,7 +136,7 @@ func badProcess() []badCase {
 		{name: "process/missing", edits: []edit{unset("process")}, names: []string{"process"}},
 		{name: "args/missing", edits: []edit{unset("process.args")}, names: []string{"process.args"}},
 		{name: "args/empty", edits: []edit{args()}, names: []string{"process.args"}},
-		{name: "args/empty-word", edits: []edit{args("")}, names: []string{"exec"}},
+		{name: "args/empty-word", edits: []edit{args("")}, names: []string{"process.args[0]"}},
 		{name: "args/nul", edits: []edit{args("/bin/true", "a\x00b")}, names: []string{"process.args[1]"}},
 		{name: "args/nope", edits: []edit{args("/nope")}, names: []string{`exec: "/nope"`, "no such file or directory"}},
 		{name: "args/not-in-path", edits: []edit{args("nosuch")}, names: []string{`exec: "nosuch": executable file not found in $PATH`}},
@@ -162,7 +161,6 @@ func badProcess() []badCase {
 		{name: "uid/fraction", edits: []edit{set("process.user.uid", 1.5)}, names: []string{"process.user.uid"}},
 		{name: "umask/beyond", edits: []edit{set("process.user.umask", 0o1000000)}, names: []string{"process.user.umask"}},
 		{name: "caps/effective-above-permitted", edits: []edit{caps(map[string][]string{"bounding": {"CAP_KILL"}, "effective": {"CAP_KILL"}})}, names: []string{"process.capabilities", "CAP_KILL"}},
-		{name: "caps/ambient-not-inheritable", edits: []edit{caps(map[string][]string{"bounding": {"CAP_KILL"}, "permitted": {"CAP_KILL"}, "ambient": {"CAP_KILL"}})}, names: []string{"process.capabilities", "CAP_KILL"}},
 		{name: "rlimit/unknown", edits: []edit{rlimit("RLIMIT_NOPE", 1, 1)}, names: []string{"process.rlimits[0]", "RLIMIT_NOPE"}},
 		{name: "rlimit/soft-above-hard", edits: []edit{rlimit("RLIMIT_NOFILE", 10, 5)}, names: []string{"process.rlimits[0]", "10", "5"}},
 		{name: "rlimit/above-own-hard", edits: []edit{rlimit("RLIMIT_NOFILE", 4000000000, 4000000000)}, names: []string{"process.rlimits[0]", "4000000000"}},
@@ -196,12 +194,11 @@ func badMounts() []badCase {
 	}
 	return []badCase{
 		{name: "mount/no-destination", edits: m(map[string]any{"type": "tmpfs"}), names: []string{"mounts[2]", "destination"}},
-		{name: "mount/relative", edits: tmpfs("tmp"), names: []string{"mounts[2]", "tmp"}},
 		{name: "mount/root", edits: tmpfs("/"), names: []string{"mounts[2]"}},
 		{name: "mount/type", edits: []edit{mount("/tmp", "nope", "t")}, names: []string{"mounts[2]", "nope"}},
 		{name: "mount/option", edits: tmpfs("/tmp", "nope"), names: []string{"mounts[2]", "nope"}},
 		{name: "mount/nul", edits: tmpfs("/tmp\x00x"), names: []string{"mounts[2]"}},
-		{name: "mount/component-300", edits: tmpfs("/" + strings.Repeat("d", 300)), names: []string{"mounts[2]", "name too long"}},
+		{name: "mount/component-300", edits: tmpfs("/" + strings.Repeat("d", 300)), names: []string{"mounts[2]", "300"}},
 		{name: "mount/path-5000", edits: tmpfs(strings.Repeat("/d", 2500)), names: []string{"mounts[2]"}},
 		{name: "mount/options-8k", edits: tmpfs("/tmp", "size="+strings.Repeat("1", 8192)), names: []string{"mounts[2]"}},
 		{name: "mount/10000-bad", edits: []edit{many(10000, func(i int) string { return fmt.Sprintf("/mnt/%d", i) })}, names: []string{"mounts[2]", "nope"}},
@@ -317,6 +314,8 @@ func TestGoodInput(t *testing.T) {
 				mount(fmt.Sprintf("/tmp/%d", i), "tmpfs", "t")(config)
 			}
 		}, mount("/tmp", "tmpfs", "t")}},
+		{name: "relative-destination", edits: []edit{mount("tmp", "tmpfs", "t"), sh("grep ' /tmp ' /proc/self/mountinfo")}},
+		{name: "ambient-not-inheritable", edits: []edit{set("process.capabilities", map[string][]string{"bounding": {"CAP_KILL"}, "permitted": {"CAP_KILL"}, "ambient": {"CAP_KILL"}})}},
 		{name: "nested-mounts", edits: []edit{mount("/tmp", "tmpfs", "t"), func(config map[string]any) {
 			for i := range 100 {
 				mount("/tmp"+strings.Repeat("/d", i+1), "tmpfs", "t")(config)

@@ -114,7 +114,7 @@ func TestKilledAtAnySystemCall(t *testing.T) {
 func (b *box) strace(trace, inject string, words ...string) bool {
 	b.t.Helper()
 	inner := b.command(words...)
-	flags := []string{"-f", "-qq", "-o", trace, "-e", "trace=all"}
+	flags := []string{"-f", "-q", "-o", trace, "-e", "trace=all"}
 	if inject != "" {
 		flags = append(flags, "-e", inject)
 	}
@@ -128,42 +128,45 @@ func (b *box) strace(trace, inject string, words ...string) bool {
 		defer close(ended)
 		finish(cmd)
 	}()
-	child := 0
 	for deadline := time.Now().Add(hang); ; {
 		select {
 		case <-ended:
 			return cmd.ProcessState.Success()
 		case <-time.After(3 * time.Millisecond):
 		}
-		if pid := firstChild(cmd.Process.Pid); child == 0 {
-			child = pid
-		} else if pid != child || words[0] == "run" && inject == "" {
-			// It lets go of what it still traces, and then ends by the signal.
-			cmd.Process.Signal(unix.SIGTERM)
+		pid, end, started := readTrace(trace)
+		if end != "" || time.Now().After(deadline) {
+			// What it still traces goes on without it. (With SIGTERM it may wait for these.)
+			cmd.Process.Kill()
 			<-ended
-			text, _ := os.ReadFile(trace)
-			return strings.Contains(string(text), fmt.Sprintf("%d +++ exited with 0 +++", child)) ||
-				strings.Contains(string(text), fmt.Sprintf("%d  exit_group(0)", child)) ||
-				strings.Contains(string(text), "exit_group(0)")
+			return end == "exited with 0"
 		}
-		// A run that was not reached by the signal goes on with its container: it is ended here.
-		if running := child != 0 && words[0] == "run" && b.startedUnder(trace); running || time.Now().After(deadline) {
-			unix.Kill(child, unix.SIGKILL)
+		if started && words[0] == "run" {
+			// It was not reached by the signal and waits for its container: it is killed here.
+			unix.Kill(pid, unix.SIGKILL)
 		}
 	}
 }
 
-// startedUnder tells from the trace that the container's program has been executed.
-func (b *box) startedUnder(trace string) bool {
+// readTrace gives the pid of the command that strace started, how it ended, and whether the container's program runs.
+func readTrace(trace string) (pid int, end string, started bool) {
 	text, _ := os.ReadFile(trace)
-	return strings.Contains(string(text), "clock_nanosleep") || strings.Contains(string(text), "nanosleep({tv_sec=300")
-}
-
-func firstChild(pid int) int {
-	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
-	first, _, _ := strings.Cut(string(text), " ")
-	child, _ := strconv.Atoi(strings.TrimSpace(first))
-	return child
+	for _, line := range strings.Split(string(text), "\n") {
+		word, what, _ := strings.Cut(line, " ")
+		number, err := strconv.Atoi(word)
+		if err != nil {
+			continue
+		}
+		if pid == 0 {
+			pid = number
+		}
+		what = strings.TrimSpace(what)
+		if number == pid && strings.HasPrefix(what, "+++ ") {
+			end = strings.Trim(what, "+ ")
+		}
+		started = started || strings.Contains(what, "nanosleep(") && strings.Contains(what, "tv_sec=300")
+	}
+	return pid, end, started
 }
 
 // longestThread is the highest number of system calls that one thread made.

@@ -5,6 +5,7 @@ package integration
 import (
 	"fmt"
 	"os"
+	goruntime "runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -63,6 +64,7 @@ func probeTIOCSTI() int {
 // probeWatch looks at every process that appears beside it until the file stop is there: can its executable be
 // read, its descriptors be listed, itself be traced? It prints what it could.
 func probeWatch(stop string) int {
+	goruntime.LockOSThread() // a tracer is a thread
 	known := map[int]bool{}
 	names, _ := os.ReadDir("/proc")
 	for _, n := range names {
@@ -110,7 +112,10 @@ func probeWatch(stop string) int {
 				if exe, err := os.Readlink("/proc/" + name + "/exe"); err == nil && !strings.HasPrefix(exe, "/bin/") {
 					fmt.Printf("OPEN ptrace of %d: %s\n", pid, exe)
 				}
-				unix.Syscall6(unix.SYS_PTRACE, unix.PTRACE_DETACH, uintptr(pid), 0, 0, 0, 0)
+				// Only a stopped process can be let go of.
+				unix.PtraceInterrupt(pid)
+				unix.Wait4(pid, nil, unix.WALL, nil)
+				unix.PtraceDetach(pid)
 				known[pid] = true
 			}
 		}
