@@ -34,7 +34,7 @@ func (c *creation) define(f *pflag.FlagSet) {
 // options reads the bundle's specification, for the command line may add to it.
 func (c *creation) options(s *session, id string) (container.CreateOptions, error) {
 	o := container.CreateOptions{
-		ID: id, Bundle: c.bundle, PidFile: c.pidFile, ConsoleSocket: c.consoleSocket, PidfdSocket: c.pidfdSocket,
+		ID: id, Bundle: c.bundle, PidFile: c.pidFile, ConsoleSocket: c.consoleSocket,
 		NoPivot: c.noPivot, NoNewKeyring: c.noNewKeyring, PreserveFDs: c.preserveFDs, Manager: s.manager(),
 	}
 	if c.preserveFDs < 0 {
@@ -90,7 +90,7 @@ func (c *create) run(s *session, args []string) (int, error) {
 		return 1, err
 	}
 	s.debug("create %s in %s", o.ID, root.Path())
-	made, _, err := root.Create(o)
+	made, _, err := c.make(root, o)
 	if err != nil {
 		return 1, err
 	}

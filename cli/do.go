@@ -92,7 +92,7 @@ func (d *do) run(s *session, args []string) (int, error) {
 		ID: id, Bundle: "/", Spec: made, Network: d.Network, Manager: s.manager(),
 		Start: true, Foreground: true, Reaper: true, DieWithParent: true,
 	}
-	status, err := s.foregroundRun(root, o, &foreground{impatient: true}, false)
+	status, err := s.foregroundRun(root, &creation{}, o, &foreground{impatient: true}, false)
 	if err != nil {
 		return doStatus(err), err
 	}

@@ -84,12 +84,12 @@ func (e *execute) run(s *session, args []string) (int, error) {
 		return execFailed, err
 	}
 	o := container.ExecOptions{
-		Process: p, PidFile: e.pidFile, ConsoleSocket: e.consoleSocket, PidfdSocket: e.pidfdSocket,
+		Process: p, PidFile: e.pidFile, ConsoleSocket: e.consoleSocket,
 		PreserveFDs: e.preserveFDs, Foreground: !e.detach,
 	}
 	s.debug("exec %q in %s", p.Args, c.ID())
 	if e.detach {
-		if _, err := c.Exec(o); err != nil {
+		if _, err := e.join(c, o); err != nil {
 			return execFailed, err
 		}
 		return 0, nil
@@ -109,7 +109,7 @@ func (e *execute) stay(s *session, c *container.Container, o container.ExecOptio
 			o.Process.ConsoleSize = size
 		}
 	}
-	started, err := c.Exec(o)
+	started, err := e.join(c, o)
 	if err != nil {
 		return execFailed, err
 	}

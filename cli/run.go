@@ -43,7 +43,7 @@ func (r *run) run(s *session, args []string) (int, error) {
 	}
 	o.Start, o.Foreground = true, !r.detach
 	if r.detach {
-		c, _, err := root.Create(o)
+		c, _, err := r.make(root, o)
 		if err != nil {
 			return 1, err
 		}
@@ -51,12 +51,12 @@ func (r *run) run(s *session, args []string) (int, error) {
 		c.Close()
 		return 0, nil
 	}
-	return s.foregroundRun(root, o, &foreground{subreaper: !r.noSubreaper}, r.keep)
+	return s.foregroundRun(root, &r.creation, o, &foreground{subreaper: !r.noSubreaper}, r.keep)
 }
 
 // foregroundRun makes a container, stays with it until it has ended, and
 // deletes it.
-func (s *session) foregroundRun(root *container.Root, o container.CreateOptions, f *foreground, keep bool) (int, error) {
+func (s *session) foregroundRun(root *container.Root, flags *creation, o container.CreateOptions, f *foreground, keep bool) (int, error) {
 	if err := f.begin(); err != nil {
 		return 1, err
 	}
@@ -66,7 +66,7 @@ func (s *session) foregroundRun(root *container.Root, o container.CreateOptions,
 			o.Spec.Process.ConsoleSize = size
 		}
 	}
-	c, p, err := root.Create(o)
+	c, p, err := flags.make(root, o)
 	if err != nil {
 		return 1, err
 	}
