@@ -72,12 +72,14 @@ func (s *session) foregroundRun(root *container.Root, flags *creation, o contain
 	}
 	defer c.Close()
 	s.tellNotes(c.Notes())
-	f.send = func(sig unix.Signal) (string, error) {
-		note, err := c.Kill(sig, false)
-		if note != "" {
-			note += "; to end it: " + s.again("kill "+c.ID()+" KILL")
+	if !o.Reaper { // which hands on all signals
+		f.send = func(sig unix.Signal) (string, error) {
+			note, err := c.Kill(sig, false)
+			if note != "" {
+				note += "; to end it: " + s.again("kill "+c.ID()+" KILL")
+			}
+			return note, err
 		}
-		return note, err
 	}
 	status, err := f.wait(p)
 	if !keep {
