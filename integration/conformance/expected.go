@@ -20,7 +20,7 @@ type entry struct {
 }
 
 // known are the facts about the machine that a line of the list may depend on.
-var known = [...]string{"cgroup1", "cgroup2", "no-apparmor", "no-hugetlb", "no-sys_resource"}
+var known = [...]string{"cgroup1", "cgroup2", "no-apparmor", "no-selinux", "no-sys_resource"}
 
 // GatherFacts returns those of the known facts that are true here.
 func GatherFacts() []string {
@@ -33,8 +33,8 @@ func GatherFacts() []string {
 	if !exists("/sys/kernel/security/apparmor") && !exists("/sys/module/apparmor/parameters/enabled") {
 		facts = append(facts, "no-apparmor")
 	}
-	if !exists("/sys/kernel/mm/hugepages/hugepages-2048kB") {
-		facts = append(facts, "no-hugetlb")
+	if !exists("/sys/fs/selinux/enforce") {
+		facts = append(facts, "no-selinux")
 	}
 	if bounding := statusField("CapBnd"); bounding&(1<<24) == 0 {
 		facts = append(facts, "no-sys_resource")

@@ -91,12 +91,12 @@ func run(bed *Bed, situation, list string, plain, verbose bool, names []string) 
 	return nil
 }
 
-// runAll runs some programs at a time, since most of them wait most of the time. Those of cgroups share one cgroup
-// path and run one after the other.
+// runAll runs several programs at a time, since most of them wait most of the time. Those of cgroups share one
+// cgroup path and run one after the other.
 func runAll(bed *Bed, names []string, report func(Outcome)) {
 	var alone []string
 	for _, name := range names {
-		if strings.HasPrefix(name, "linux_cgroups_") {
+		if strings.HasPrefix(name, "linux_cgroups_") || strings.HasPrefix(name, "delete_") {
 			alone = append(alone, name)
 		}
 	}
@@ -110,7 +110,7 @@ func runAll(bed *Bed, names []string, report func(Outcome)) {
 	close(work)
 	var workers sync.WaitGroup
 	var reporting sync.Mutex
-	for range 2 * runtime.NumCPU() {
+	for range 4 * runtime.NumCPU() {
 		workers.Go(func() {
 			for some := range work {
 				for _, name := range some {
