@@ -5,6 +5,7 @@ package rootfs
 import (
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -34,6 +35,7 @@ func TestRefusals(t *testing.T) {
 		{"no type", one(specs.Mount{Destination: "/a"}), nil, "type: missing"},
 		{"bind without source", one(specs.Mount{Type: "bind", Destination: "/a"}), nil, "source: missing"},
 		{"unknown option of a bind", one(bindMount("/x", "/a", "nope")), nil, `mounts[0] (bind of /x on /a): options: "nope"`},
+		{"unknown word beside a value", one(bindMount("/x", "/a", "mode=755", "nope")), nil, `options: "nope"`},
 		{"super option of a bind", one(bindMount("/x", "/a", "sync")), nil, `"sync"`},
 		{"tmpcopyup of a bind", one(bindMount("/x", "/a", "tmpcopyup")), nil, "tmpcopyup is for tmpfs"},
 		{"tmpcopyup of a proc", one(specs.Mount{Type: "mqueue", Destination: "/a", Options: []string{"tmpcopyup"}}), nil, "tmpcopyup is for tmpfs"},
@@ -89,6 +91,24 @@ func TestRefusals(t *testing.T) {
 				t.Errorf("want %q, have %v", c.want, err)
 			}
 		})
+	}
+}
+
+// Options with a value that only a file system could have, on a bind: mount(2) ignores them, and so the bundle runs.
+func TestBindIgnoresValues(t *testing.T) {
+	spec, facts := captured(t, "runc"), rootless()
+	spec.Mounts = []specs.Mount{bindMount("/x", "/a", "mode=755", "nosuid", "size=1k")}
+	plan, err := Resolve(&spec, "/bundle", facts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{`mounts[0].options: "mode=755" does nothing on a bind mount`, `mounts[0].options: "size=1k" does nothing on a bind mount`}
+	if !slices.Equal(plan.Notes, want) {
+		t.Errorf("notes are %q, want %q", plan.Notes, want)
+	}
+	i := slices.IndexFunc(plan.Mounts, func(m Mount) bool { return m.Destination == "/a" })
+	if i < 0 || len(plan.Mounts[i].Params) != 0 || plan.Mounts[i].Kind != KindBind {
+		t.Errorf("the mounts are %+v, want a bind on /a without parameters", plan.Mounts)
 	}
 }
 

@@ -133,8 +133,14 @@ func (r *resolver) remount(m *Mount, o *options) error {
 	return nil
 }
 
+// firstWord is the option to name in an error: rather one without a value, which is what bind mounts refuse.
 func firstWord(o *options) string {
-	if len(o.unknown) != 0 {
+	for i, p := range o.params {
+		if p.Flag {
+			return fmt.Sprintf("%q", o.unknown[i])
+		}
+	}
+	if len(o.super) == 0 {
 		return fmt.Sprintf("%q", o.unknown[0])
 	}
 	return fmt.Sprintf("%q", o.super[0].Key)
@@ -149,8 +155,8 @@ func (r *resolver) bind(m *Mount, o *options, spec *specs.Mount) error {
 	case !path.IsAbs(spec.Source):
 		m.Source = path.Join(r.bundle, spec.Source)
 	}
-	if len(o.params) != 0 || len(o.super) != 0 {
-		return fmt.Errorf("options: %s: a bind mount has no options of a file system", firstWord(o))
+	if err := r.bindParams(o); err != nil {
+		return err
 	}
 	if o.copyUp {
 		return errors.New("options: tmpcopyup is for tmpfs")
@@ -161,6 +167,24 @@ func (r *resolver) bind(m *Mount, o *options, spec *specs.Mount) error {
 	if o.copySymlink {
 		m.Kind = KindLink // becomes a bind where Source is no link
 	}
+	return nil
+}
+
+// bindParams decides about options that only a file system could have. The specification hands them to mount(2),
+// which ignores them for a bind, so bundles carry such as mode=755 that have never done anything. A word without a
+// value is more likely a misspelt option, nodevv, that the bundle's author counts on.
+func (r *resolver) bindParams(o *options) error {
+	words := len(o.super) != 0
+	for _, p := range o.params {
+		words = words || p.Flag
+	}
+	if words {
+		return fmt.Errorf("options: %s: a bind mount has no options of a file system", firstWord(o))
+	}
+	for _, word := range o.unknown {
+		r.note("mounts[%d].options: %q does nothing on a bind mount", r.index, word)
+	}
+	o.params, o.unknown = nil, nil
 	return nil
 }
 
