@@ -257,7 +257,12 @@ func (c *child) sysctls() error {
 	}
 	defer unix.Close(proc)
 	for _, s := range c.orders.Sysctls {
-		if err := linux.WriteBeneath(proc, "sys/"+s.Path, s.Value); err != nil {
+		fd, err := rootfs.OpenBelow(proc, "sys/"+s.Path, unix.O_WRONLY)
+		if err == nil {
+			_, err = unix.Write(fd, []byte(s.Value))
+			unix.Close(fd)
+		}
+		if err != nil {
 			return fmt.Errorf("linux.sysctl[%q]: set to %q: %w", s.Key, s.Value, err)
 		}
 	}
@@ -270,22 +275,22 @@ func (c *child) terminal() error {
 	if !c.orders.Terminal {
 		return nil
 	}
-	master, slave, name, err := c.tree.OpenTerminal()
+	pts, err := c.tree.Pts()
 	if err != nil {
 		return err
 	}
+	defer unix.Close(pts)
 	p := &c.orders.Process
-	if err := process.SetSize(master, p.Console); err != nil {
+	terminal, err := process.OpenTerminal(pts, p.Console, p.UID)
+	if err != nil {
 		return err
 	}
-	if err := unix.Fchown(slave, int(p.UID), -1); err != nil {
-		return fmt.Errorf("give the terminal to uid %d: %w", p.UID, err)
-	}
+	master, slave := terminal.Master, terminal.Slave
 	if err := c.tree.Console(slave); err != nil {
 		return err
 	}
 	if c.orders.Console >= 0 {
-		err = unix.Sendmsg(c.orders.Console, []byte(name), unix.UnixRights(master), nil, unix.MSG_NOSIGNAL)
+		err = unix.Sendmsg(c.orders.Console, []byte(fmt.Sprintf("/dev/pts/%d", terminal.Number)), unix.UnixRights(master), nil, unix.MSG_NOSIGNAL)
 		unix.Close(c.orders.Console)
 	} else {
 		err = say(c.orders.Status, wordTerminal, nil, master)

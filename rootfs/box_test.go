@@ -18,6 +18,8 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"mycr/process"
 )
 
 // order is what a test asks of the process that makes a container's file system.
@@ -250,14 +252,19 @@ func writeSysctl(tree *Tree) error {
 }
 
 func terminal(tree *Tree) error {
-	master, slave, name, err := tree.OpenTerminal()
+	pts, err := tree.Pts()
 	if err != nil {
 		return err
 	}
-	fmt.Println("terminal", name)
-	if err := tree.Console(slave); err != nil {
+	defer closeFD(pts)
+	t, err := process.OpenTerminal(pts, nil, 0)
+	if err != nil {
 		return err
 	}
-	_, err = unix.Write(master, []byte("x"))
+	fmt.Printf("terminal /dev/pts/%d\n", t.Number)
+	if err := tree.Console(t.Slave); err != nil {
+		return err
+	}
+	_, err = unix.Write(t.Master, []byte("x"))
 	return err
 }

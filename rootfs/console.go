@@ -5,40 +5,17 @@ package rootfs
 import (
 	"errors"
 	"fmt"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 )
 
-// OpenTerminal makes a terminal in the container's own devpts. name is the slave's path there.
-// The slave is opened through the master (TIOCGPTPEER, Linux 4.13), not by that path.
-func (t *Tree) OpenTerminal() (master, slave int, name string, err error) {
-	master, err = t.open("/dev/pts/ptmx", unix.O_RDWR|unix.O_NOCTTY, unix.RESOLVE_NO_SYMLINKS)
+// Pts opens the root of the devpts on /dev/pts, for a terminal that is made in it.
+func (t *Tree) Pts() (int, error) {
+	pts, err := t.open("/dev/pts", unix.O_PATH|unix.O_DIRECTORY, unix.RESOLVE_NO_SYMLINKS)
 	if err != nil {
-		return -1, -1, "", fmt.Errorf("process.terminal: open /dev/pts/ptmx: %w", err)
+		return -1, fmt.Errorf("process.terminal: open /dev/pts: %w", err)
 	}
-	number := 0
-	if fs, fsErr := magic(master); fsErr != nil || fs != unix.DEVPTS_SUPER_MAGIC {
-		err = errors.New("/dev/pts is not a devpts")
-	} else if err = unix.IoctlSetPointerInt(master, unix.TIOCSPTLCK, 0); err == nil {
-		if number, err = unix.IoctlGetInt(master, unix.TIOCGPTN); err == nil {
-			slave, err = peer(master)
-		}
-	}
-	if err != nil {
-		closeFD(master)
-		return -1, -1, "", fmt.Errorf("process.terminal: %w", err)
-	}
-	return master, slave, "/dev/pts/" + strconv.Itoa(number), nil
-}
-
-// peer opens the other side of a terminal. x/sys has no ioctl that takes a number and gives one.
-func peer(master int) (int, error) {
-	fd, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(master), unix.TIOCGPTPEER, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC)
-	if errno != 0 {
-		return -1, errno
-	}
-	return int(fd), nil
+	return pts, nil
 }
 
 // Console binds a terminal on /dev/console. slave is its descriptor, so that no path of the

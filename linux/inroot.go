@@ -9,26 +9,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// WriteBeneath writes text in one write(2) to a file below a directory, through
-// no symbolic link and across no mount: for files of procfs, where a mount on
-// the way would take the write elsewhere (CVE-2025-52881).
-func WriteBeneath(dir int, path, text string) error {
-	fd, err := unix.Openat2(dir, path, &unix.OpenHow{
-		Flags:   unix.O_WRONLY | unix.O_CLOEXEC,
-		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_XDEV,
-	})
-	if err != nil {
-		return fmt.Errorf("open: %w", err)
-	}
-	defer unix.Close(fd)
-	if n, err := unix.Write(fd, []byte(text)); err != nil {
-		return fmt.Errorf("write: %w", err)
-	} else if n != len(text) {
-		return fmt.Errorf("write: %d of %d bytes", n, len(text))
-	}
-	return nil
-}
-
 // OpenInRoot opens a regular file for reading with root as its "/", so that
 // symbolic links of a container mean what they mean there. A FIFO or a device
 // is refused, not waited for.
