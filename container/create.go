@@ -24,7 +24,6 @@ type CreateOptions struct {
 	Spec          *specs.Spec // nil: Bundle's config.json
 	PidFile       string
 	ConsoleSocket string
-	PidfdSocket   string
 	NoPivot       bool
 	NoNewKeyring  bool
 	PreserveFDs   int    // this many of the caller's descriptors from 3 on are the process's too

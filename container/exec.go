@@ -37,7 +37,6 @@ type ExecOptions struct {
 	Process       *specs.Process // complete; see Container.Process
 	PidFile       string
 	ConsoleSocket string
-	PidfdSocket   string
 	PreserveFDs   int
 	Foreground    bool // the caller waits, and relays the terminal
 }

@@ -17,12 +17,12 @@ import (
 // facts are what the rooms have to know of the host to decide; only what this
 // bundle needs is gathered.
 type facts struct {
-	initial                bool // mycr runs in the initial user namespace
-	ids                    idmap.Facts
-	joinedUIDs, joinedGIDs string // uid_map and gid_map of the user namespace that is joined
-	rootfs                 rootfs.Facts
-	process                process.Facts
-	cgroup                 cgroupdelegate.Facts
+	initial bool // mycr runs in the initial user namespace
+	ids     idmap.Facts
+	joined  userns.Joined // the user namespace that is joined, if one is
+	rootfs  rootfs.Facts
+	process process.Facts
+	cgroup  cgroupdelegate.Facts
 }
 
 // gather asks each room's own Gather. The namespaces are decided on the way,
@@ -44,7 +44,7 @@ func (p *plan) gather() error {
 	}
 	f := &p.facts
 	if p.userns.User == userns.UserJoined {
-		if f.joinedUIDs, f.joinedGIDs, err = p.userns.Maps(); err != nil {
+		if f.joined, err = p.userns.Look(); err != nil {
 			return explain(err)
 		}
 	}

@@ -124,7 +124,7 @@ func (c *Container) Kill(signal unix.Signal, all bool) (note string, err error) 
 		return "", err
 	}
 	defer unix.Close(pidfd)
-	if dropped(c.record.PID, signal) {
+	if !c.record.Reaper && dropped(c.record.PID, signal) {
 		note = fmt.Sprintf("init of %s has no handler for %s, so the kernel drops it (process 1 of a pid namespace)", c.record.ID, unix.SignalName(signal))
 	}
 	if err := unix.PidfdSendSignal(pidfd, signal, nil, 0); err != nil {

@@ -176,7 +176,14 @@ func dropped(pid int, signal unix.Signal) bool {
 			caught = caught || err != nil || mask&(1<<(signal-1)) != 0
 		}
 	}
-	return first && !caught
+	return first && !caught && !waitsForSignals(pid)
+}
+
+// waitsForSignals tells whether a process is in sigtimedwait(2), as small inits
+// are: the kernel shows the signals that it waits for as not blocked then.
+func waitsForSignals(pid int) bool {
+	b, err := linux.ReadFile(fmt.Sprintf("/proc/%d/wchan", pid))
+	return err == nil && bytes.Contains(b, []byte("sigtimedwait"))
 }
 
 // recover finds the container's init where state.json cannot be read: what

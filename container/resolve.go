@@ -119,10 +119,10 @@ func (p *plan) read(o *CreateOptions) error {
 func (p *plan) decideIDs(*CreateOptions) (err error) {
 	l := *p.spec.Linux
 	if p.userns.User == userns.UserJoined {
-		if l.UIDMappings, err = toSpec(p.facts.joinedUIDs); err != nil {
+		if l.UIDMappings, err = toSpec(p.facts.joined.UIDMap); err != nil {
 			return err
 		}
-		if l.GIDMappings, err = toSpec(p.facts.joinedGIDs); err != nil {
+		if l.GIDMappings, err = toSpec(p.facts.joined.GIDMap); err != nil {
 			return err
 		}
 	}
@@ -130,8 +130,11 @@ func (p *plan) decideIDs(*CreateOptions) (err error) {
 		j := p.userns.Joined(unix.CLONE_NEWUSER)
 		l.Namespaces = append(append([]specs.LinuxNamespace(nil), l.Namespaces...), specs.LinuxNamespace{Type: specs.UserNamespace, Path: j.Path})
 	}
-	p.ids, err = idmap.Resolve(&l, p.spec.Process.User, p.facts.ids)
-	return err
+	if p.ids, err = idmap.Resolve(&l, p.spec.Process.User, p.facts.ids); err != nil {
+		return err
+	}
+	p.ids.DenySetgroups = p.ids.DenySetgroups || p.facts.joined.SetgroupsDenied
+	return nil
 }
 
 func toSpec(text string) ([]specs.LinuxIDMapping, error) {
@@ -314,6 +317,7 @@ func (p *plan) describe(o *CreateOptions) {
 	}
 	r.BootID = bootID()
 	r.Poststart, r.Poststop = len(p.hooks.Poststart) > 0, len(p.hooks.Poststop) > 0
+	r.Reaper = o.Reaper
 	r.SharedPID = p.userns.New&unix.CLONE_NEWPID == 0
 	for _, notes := range [][]string{p.ids.Notes, p.orders.Process.Notes, p.orders.Seccomp.Notes, p.orders.Rootfs.Notes, r.Cgroup.Notes} {
 		r.Notes = append(r.Notes, notes...)

@@ -51,6 +51,7 @@ type Record struct {
 	Poststart   bool                `json:"poststart,omitempty"` // hooks that start or delete run
 	Poststop    bool                `json:"poststop,omitempty"`
 	SharedPID   bool                `json:"sharedPID,omitempty"` // init's death does not end the others
+	Reaper      bool                `json:"reaper,omitempty"`    // init hands signals on to the process, and waits
 }
 
 // State is what `state` and `list` print: specs.State with what runc adds.

@@ -147,16 +147,22 @@ func (p Plan) Start(program *linux.Program, cgroup, status, parent int) (linux.C
 	return linux.Child{PID: sibling, PidFD: pidfd}, nil
 }
 
-// Maps returns the uid_map and gid_map of the user namespace that the plan
-// joins, as this process sees them: a child joins it and holds still meanwhile.
-func (p Plan) Maps() (uids, gids string, err error) {
+// Joined is what /proc tells of a user namespace that a plan joins.
+type Joined struct {
+	UIDMap, GIDMap  string // the files' text, with outer ids as this process sees them
+	SetgroupsDenied bool
+}
+
+// Look returns what there is to know of the user namespace that the plan
+// joins: a child joins it and holds still meanwhile.
+func (p Plan) Look() (seen Joined, err error) {
 	j := p.Joined(unix.CLONE_NEWUSER)
 	if j == nil {
-		return "", "", errors.New("no user namespace is joined")
+		return seen, errors.New("no user namespace is joined")
 	}
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return "", "", fmt.Errorf("make a socket pair: %w", err)
+		return seen, fmt.Errorf("make a socket pair: %w", err)
 	}
 	defer unix.Close(pair[0])
 	q := linux.NewProgram()
@@ -168,7 +174,7 @@ func (p Plan) Maps() (uids, gids string, err error) {
 	child, err := linux.Clone(0, -1, q, pair[1])
 	unix.Close(pair[1])
 	if err != nil {
-		return "", "", fmt.Errorf("fork: %w", err)
+		return seen, fmt.Errorf("fork: %w", err)
 	}
 	defer unix.Close(child.PidFD)
 	sibling, fault, err := linux.ReadForked(pair[0])
@@ -182,17 +188,20 @@ func (p Plan) Maps() (uids, gids string, err error) {
 		}()
 	}
 	if fault != nil {
-		return "", "", &StepError{Step: q.What(fault.Step), Errno: fault.Errno}
+		return seen, &StepError{Step: q.What(fault.Step), Errno: fault.Errno}
 	}
 	if err != nil {
-		return "", "", err
+		return seen, err
 	}
-	u, err := linux.ReadFile(fmt.Sprintf("/proc/%d/uid_map", sibling))
-	if err != nil {
-		return "", "", err
+	var files [3]string
+	for i, name := range [3]string{"uid_map", "gid_map", "setgroups"} {
+		b, err := linux.ReadFile(fmt.Sprintf("/proc/%d/%s", sibling, name))
+		if err != nil {
+			return seen, err
+		}
+		files[i] = string(b)
 	}
-	g, err := linux.ReadFile(fmt.Sprintf("/proc/%d/gid_map", sibling))
-	return string(u), string(g), err
+	return Joined{UIDMap: files[0], GIDMap: files[1], SetgroupsDenied: strings.HasPrefix(files[2], "deny")}, nil
 }
 
 func names(flags uint64) string {
