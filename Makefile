@@ -13,7 +13,8 @@ GO      ?= go
 FUZZTIME ?= 1m
 
 # Static and not PIE: a PIE starts 0.5 ms later, and every container pays that five times.
-GOBUILD = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -buildmode=exe -ldflags '-s -w'
+COMMIT  := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+GOBUILD = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -buildmode=exe -ldflags '-s -w -X mycr/cli.commit=$(COMMIT)'
 
 .PHONY: build test test-all fuzz bench install clean
 
@@ -34,6 +35,10 @@ bench:
 
 install: build
 	install -D -m 0755 bin/mycr $(DESTDIR)$(PREFIX)/bin/mycr
+	install -D -m 0644 docs/mycr.8 $(DESTDIR)$(PREFIX)/share/man/man8/mycr.8
+	install -D -m 0644 docs/mycr.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/mycr
+	install -D -m 0644 docs/_mycr $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_mycr
+	install -D -m 0644 docs/mycr.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/mycr.fish
 
 clean:
 	rm -rf bin
