@@ -91,7 +91,8 @@ func (a *found) memory(m *specs.LinuxMemory) {
 }
 
 func (a *found) cpu(c *specs.LinuxCPU) {
-	if c.Shares != nil && *c.Shares != 0 {
+	// 1024 is the kernel's default weight, which containerd always writes.
+	if c.Shares != nil && *c.Shares != 0 && *c.Shares != 1024 {
 		a.limit("cpu.shares", *c.Shares)
 	}
 	if positive(c.Quota) { // a period without a quota limits nothing

@@ -81,7 +81,7 @@ func resolve(o *CreateOptions) (_ *plan, err error) {
 // decide lets each room decide from the facts, and does nothing else.
 func (p *plan) decide(o *CreateOptions) error {
 	for _, decide := range []func(*CreateOptions) error{
-		p.decideIDs, p.decideRootfs, p.decideProcess, p.decideSeccomp, p.decideCgroup, p.decideOrders,
+		p.decideIDs, p.decideProcess, p.decideCgroup, p.decideRootfs, p.decideSeccomp, p.decideOrders,
 	} {
 		if err := decide(o); err != nil {
 			return err
@@ -164,6 +164,7 @@ func (p *plan) decideRootfs(o *CreateOptions) (err error) {
 	facts.OwnIPC = p.userns.Owns(unix.CLONE_NEWIPC)
 	facts.OwnPID = p.userns.Owns(unix.CLONE_NEWPID)
 	facts.OwnMount = p.userns.Owns(unix.CLONE_NEWNS)
+	facts.CallersCgroup = true // no mode of cgroupdelegate makes one yet
 	facts.NoPivot = o.NoPivot
 	facts.MappedUIDs, facts.MappedGIDs = rootfsMaps(p.ids.UIDs), rootfsMaps(p.ids.GIDs)
 	p.orders.Rootfs, err = rootfs.Resolve(p.spec, o.Bundle, facts)

@@ -112,6 +112,7 @@ type leftOut struct {
 // "this process does not have it" why a name that is not is left out.
 func (l *leftOut) mask(set string, names []string, allowed uint64, why string) uint64 {
 	var mask uint64
+	var without []string // for the reason why
 	for i, name := range names {
 		path := fmt.Sprintf("process.capabilities.%s[%d]", set, i)
 		n, ok := capabilityNumber(name)
@@ -124,9 +125,12 @@ func (l *leftOut) mask(set string, names []string, allowed uint64, why string) u
 			mask |= 1 << n
 		case why == "":
 			l.note(name, "", fmt.Sprintf("%s: %s is not given, since mycr does not have it here", path, name))
-		default:
-			l.note(name, why, fmt.Sprintf("%s: %s is not given, since %s", path, name, why))
+		case l.new(name, why):
+			without = append(without, name)
 		}
+	}
+	if len(without) > 0 {
+		l.notes = append(l.notes, fmt.Sprintf("process.capabilities.%s: not given, since %s: %s", set, why, strings.Join(without, ", ")))
 	}
 	return mask
 }
@@ -137,12 +141,20 @@ func capitalised(name string) bool {
 }
 
 func (l *leftOut) note(name, why, text string) {
+	if l.new(name, why) {
+		l.notes = append(l.notes, text)
+	}
+}
+
+// new tells whether nothing was said yet of a name for this reason.
+func (l *leftOut) new(name, why string) bool {
 	for _, s := range l.seen {
 		if s == name || s == name+why {
-			return
+			return false
 		}
 	}
-	l.seen, l.notes = append(l.seen, name+why), append(l.notes, text)
+	l.seen = append(l.seen, name+why)
+	return true
 }
 
 // AddCapabilities gives p the capabilities of `exec --cap` on top of those it

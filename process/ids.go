@@ -33,11 +33,8 @@ func resolveIDs(plan *Plan, p *specs.Process, _ *specs.Linux, f Facts) error {
 	switch {
 	case f.KeepGroups && len(u.AdditionalGids) > 0:
 		return fmt.Errorf("process.user.additionalGids: %s cannot be added to the caller's groups that are to be kept", gids(u.AdditionalGids))
-	case f.SetgroupsDenied && len(u.AdditionalGids) > 0:
-		return &hinted{
-			text: fmt.Sprintf("process.user.additionalGids: %s cannot be set, since with a single id the kernel denies setgroups(2)", gids(u.AdditionalGids)),
-			hint: "give the user subordinate ids: sudo usermod --add-subuids FIRST-LAST --add-subgids FIRST-LAST USER (mycr doctor prints a free range)",
-		}
+	case f.SetgroupsDenied && others(u.AdditionalGids, u.GID):
+		return fmt.Errorf("process.user.additionalGids: %s cannot be set, since with a single id the kernel denies setgroups(2)", gids(u.AdditionalGids))
 	case !f.KeepGroups && !f.SetgroupsDenied:
 		plan.SetGroups, plan.Groups = true, u.AdditionalGids
 	}
@@ -49,6 +46,17 @@ func resolveIDs(plan *Plan, p *specs.Process, _ *specs.Linux, f Facts) error {
 		plan.Umask = &umask
 	}
 	return nil
+}
+
+// others tells whether a list has another group than gid, for which alone the
+// kernel need not be asked: docker and buildah always list it.
+func others(list []uint32, gid uint32) bool {
+	for _, g := range list {
+		if g != gid {
+			return true
+		}
+	}
+	return false
 }
 
 func checkID(path string, id uint32, userNamespace bool, mapped []IDRange) error {

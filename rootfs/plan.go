@@ -142,6 +142,10 @@ type Facts struct {
 	// container, or joined together with the user namespace that owns it.
 	OwnNetwork, OwnCgroup, OwnIPC, OwnPID, OwnMount bool
 
+	// CallersCgroup: the container stays in the cgroup of the caller, so that the root of its
+	// cgroup namespace is that one.
+	CallersCgroup bool
+
 	MappedUIDs, MappedGIDs []Map
 
 	Proc      string   // "", "private", "host" or "none": the user's word on /proc

@@ -26,6 +26,12 @@ func (r *resolver) mount(spec *specs.Mount) error {
 	if m.Kind == "" { // --proc none
 		return nil
 	}
+	if r.hostSysfs(&m) && m.TreeSet&unix.MOUNT_ATTR_RDONLY == 0 {
+		// As for a sysfs below: whatever the options say.
+		m.TreeSet, m.TreeClear = m.TreeSet|unix.MOUNT_ATTR_RDONLY, m.TreeClear&^unix.MOUNT_ATTR_RDONLY
+		m.Clear &^= unix.MOUNT_ATTR_RDONLY
+		r.note("%s: read-only as deep as it goes", m.words())
+	}
 	if err := r.finish(&m, &o, spec); err != nil {
 		return fmt.Errorf("%s: %w", m.words(), err)
 	}
@@ -228,16 +234,25 @@ func (r *resolver) sys(m *Mount) {
 	m.TreeSet, m.TreeClear = noExec|unix.MOUNT_ATTR_RDONLY, 0
 }
 
+// hostSysfs tells whether the host's /sys is bound on the container's with all that is below it,
+// by a root that is the host's user of the same cgroups: runc spec --rootless does it.
+func (r *resolver) hostSysfs(m *Mount) bool {
+	return m.Kind == KindBind && m.Recursive && m.Source == "/sys" && m.Destination == "/sys" && r.facts.UserNamespace
+}
+
 // cgroup decides a cgroup mount, which is always cgroup2. The cgroups of the host are never
 // writable (CVE-2023-25809).
 func (r *resolver) cgroup(m *Mount) {
 	m.Type = "cgroup2"
-	if r.facts.OwnCgroup {
+	if r.facts.OwnCgroup && !r.facts.CallersCgroup {
 		return
+	}
+	if r.facts.OwnCgroup && m.Set&unix.MOUNT_ATTR_RDONLY == 0 {
+		r.note("%s: read-only, since the container has no cgroup of its own but that of who started it", m.words())
 	}
 	m.Set |= unix.MOUNT_ATTR_RDONLY
 	m.Clear &^= unix.MOUNT_ATTR_RDONLY
-	if r.facts.UserNamespace { // mounting takes CAP_SYS_ADMIN over the cgroup namespace
+	if r.facts.UserNamespace && !r.facts.OwnCgroup { // mounting takes CAP_SYS_ADMIN over the cgroup namespace
 		r.note("%s: no cgroup namespace, so it is a read-only bind of the host's", m.words())
 		m.Kind, m.Source, m.Recursive = KindBind, "/sys/fs/cgroup", true
 		m.TreeSet, m.TreeClear = m.Set&^atime|noExec, 0

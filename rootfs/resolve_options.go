@@ -254,8 +254,8 @@ func (r *resolver) coverCgroups(mounts []specs.Mount) error {
 		return nil
 	}
 	sys := &r.plan.Mounts[r.sysfs-1]
-	if r.index = r.sysfs - 1; sys.Index >= 0 && mounts[sys.Index].Type != "sysfs" {
-		return nil // a bind that the bundle asks for by itself
+	if r.index = r.sysfs - 1; sys.Index >= 0 && mounts[sys.Index].Type != "sysfs" && !r.hostSysfs(sys) {
+		return nil // a bind of something else that the bundle asks for
 	}
 	m := Mount{
 		Index: -1, Kind: KindFilesystem, Type: "cgroup2", Source: "cgroup", Destination: "/sys/fs/cgroup",
