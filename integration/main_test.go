@@ -35,7 +35,6 @@ var (
 	runtimes []runtime
 	// scratch holds everything that this run makes; template is a root file system's content in it.
 	scratch, template string
-	applets           []string
 )
 
 func TestMain(m *testing.M) {

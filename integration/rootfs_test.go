@@ -3,13 +3,17 @@
 package integration
 
 import (
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 )
+
+// applets are those of busybox that the tests use.
+const applets = `[ ash awk cat chmod chown chroot cp cut date dd df du echo env false find grep head hostname id ip kill ln ls
+mkdir mkfifo mknod mount mv nproc pgrep pivot_root printf ps pwd readlink rm sed seq setsid sh sleep sort stat stty sync
+tail tee test touch tr true tty umount uname uniq wc which whoami xargs yes`
 
 // prepareTemplate makes the two files that every root file system links to: busybox and this test binary, which is
 // static and acts as probe there (see probe_test.go).
@@ -31,11 +35,6 @@ func prepareTemplate() error {
 			return err
 		}
 	}
-	out, err := exec.Command(busybox, "--list").Output()
-	if err != nil {
-		return fmt.Errorf("busybox --list: %w", err)
-	}
-	applets = strings.Fields(string(out))
 	return nil
 }
 
@@ -52,10 +51,7 @@ func makeRootfs(dir string) error {
 			return err
 		}
 	}
-	for _, applet := range applets {
-		if applet == "busybox" {
-			continue
-		}
+	for _, applet := range strings.Fields(applets) {
 		if err := os.Symlink("busybox", filepath.Join(dir, "bin", applet)); err != nil {
 			return err
 		}

@@ -180,6 +180,9 @@ func reason(s *test) string {
 		if place, said, found := strings.Cut(line, ": "); found && strings.Contains(place, ".go:") {
 			line = said
 		}
+		if _, said, found := strings.Cut(line, " skip '"); found {
+			line = strings.TrimSuffix(said, "'")
+		}
 		if line != "" {
 			words = line
 		}
