@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -30,6 +31,9 @@ type cost struct {
 
 // atOnce is how many containers the last row runs at the same time.
 const atOnce = 8
+
+// patience is how long a container may take to start or to end.
+const patience = 20 * time.Second
 
 func (b *bench) row(name string, target float64) *row {
 	for _, r := range b.rows {
@@ -121,7 +125,7 @@ func (b *bench) runs(round int, r *row, bundle string, count int) error {
 func (b *bench) life(round int) error {
 	const id = "life"
 	both := [2]*runtime{&b.mycr, &b.crun}
-	pidfds := [2]int{-1, -1}
+	pidfds, pids := [2]int{-1, -1}, [2]int{}
 	defer func() {
 		for _, fd := range pidfds {
 			if fd >= 0 {
@@ -137,10 +141,12 @@ func (b *bench) life(round int) error {
 		{b.row("create", 0), func(r *runtime) []string {
 			return []string{"create", "--bundle", b.bundle(r, "job"), "--pid-file", b.bundle(r, "pid"), id}
 		}, func(which int) (err error) {
-			pidfds[which], err = openInit(b.bundle(both[which], "pid"))
+			pids[which], pidfds[which], err = openInit(b.bundle(both[which], "pid"))
 			return err
 		}},
-		{b.row("start", 0), func(*runtime) []string { return []string{"start", id} }, nil},
+		{b.row("start", 0), func(*runtime) []string { return []string{"start", id} }, func(which int) error {
+			return waitForProgram(pids[which], pidfds[which])
+		}},
 		{b.row("exec", 0.50), func(*runtime) []string { return []string{"exec", id, "true"} }, nil},
 		{b.row("state", 0.40), func(*runtime) []string { return []string{"state", id} }, nil},
 		{b.row("kill", 0), func(*runtime) []string { return []string{"kill", id, "KILL"} }, func(which int) error {
@@ -167,29 +173,54 @@ func (b *bench) life(round int) error {
 	return nil
 }
 
-func openInit(pidFile string) (int, error) {
+func openInit(pidFile string) (pid, pidfd int, err error) {
 	text, err := os.ReadFile(pidFile)
 	if err != nil {
-		return -1, err
+		return 0, -1, err
 	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil {
-		return -1, fmt.Errorf("%s: %w", pidFile, err)
+	if pid, err = strconv.Atoi(strings.TrimSpace(string(text))); err != nil {
+		return 0, -1, fmt.Errorf("%s: %w", pidFile, err)
 	}
-	return unix.PidfdOpen(pid, 0)
+	pidfd, err = unix.PidfdOpen(pid, 0)
+	return pid, pidfd, err
+}
+
+// waitForProgram waits until init has become the job: `start` may end before,
+// and crun's exec can fail until then.
+func waitForProgram(pid, pidfd int) error {
+	path := fmt.Sprintf("/proc/%d/comm", pid)
+	for deadline := time.Now().Add(patience); ; {
+		name, err := os.ReadFile(path)
+		if err != nil || string(name) == "sleep\n" {
+			return err
+		}
+		// Nothing tells of an execve; the end would be told.
+		ended, err := ends(pidfd, time.Millisecond)
+		switch {
+		case err != nil:
+			return err
+		case ended:
+			return errors.New("a container that was started has ended")
+		case time.Now().After(deadline):
+			return fmt.Errorf("a container that was started is still %q", strings.TrimSpace(string(name)))
+		}
+	}
 }
 
 func waitFor(pidfd int) error {
+	ended, err := ends(pidfd, patience)
+	if err == nil && !ended {
+		err = errors.New("a container that was killed lives on")
+	}
+	return err
+}
+
+// ends waits for the end of a process, but no longer than limit.
+func ends(pidfd int, limit time.Duration) (bool, error) {
 	for {
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, int((10 * time.Second).Milliseconds()))
-		switch {
-		case err == unix.EINTR:
-		case err != nil:
-			return err
-		case n == 0:
-			return fmt.Errorf("a container that was killed lives on")
-		default:
-			return nil
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, int(limit.Milliseconds()))
+		if err != unix.EINTR {
+			return n > 0, err
 		}
 	}
 }
