@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sort"
 	"strings"
 
@@ -118,6 +119,9 @@ func (p *plan) read(o *CreateOptions) error {
 // facts were gathered.
 func (p *plan) decideIDs(*CreateOptions) (err error) {
 	l := *p.spec.Linux
+	if p.userns.User == userns.UserShared {
+		forgetOwnNamespace(&l)
+	}
 	if p.userns.User == userns.UserJoined {
 		if l.UIDMappings, err = toSpec(p.facts.joined.UIDMap); err != nil {
 			return err
@@ -135,6 +139,18 @@ func (p *plan) decideIDs(*CreateOptions) (err error) {
 	}
 	p.ids.DenySetgroups = p.ids.DenySetgroups || p.facts.joined.SetgroupsDenied
 	return nil
+}
+
+// forgetOwnNamespace takes away a user namespace that is named by path and is
+// the caller's own, with what the bundle says of its maps.
+func forgetOwnNamespace(l *specs.Linux) {
+	for i, ns := range l.Namespaces {
+		if ns.Type == specs.UserNamespace {
+			l.Namespaces = slices.Delete(slices.Clone(l.Namespaces), i, i+1)
+			l.UIDMappings, l.GIDMappings = nil, nil
+			return
+		}
+	}
 }
 
 func toSpec(text string) ([]specs.LinuxIDMapping, error) {
