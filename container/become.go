@@ -31,7 +31,7 @@ func (c *child) become() error {
 func (c *child) program() (*linux.Program, error) {
 	o := c.orders
 	options := process.ProgramOptions{
-		Path: c.path, ProcFD: c.proc, ConsoleSocket: -1, PreserveFDs: o.PreserveFDs, MarkOnly: true,
+		Path: c.path, ProcFD: c.proc, ConsoleSocket: -1, PreserveFDs: o.PreserveFDs, InGo: true,
 	}
 	if o.DieWithParent {
 		options.ParentDeathSignal = int(unix.SIGKILL)

@@ -192,6 +192,18 @@ func (p *Program) Split(what string, init *Program) {
 		unsafe.Pointer(&init.steps[0]), len(init.steps))
 }
 
+// WithoutHandlers adds steps that let the kernel drop the signals which a Go
+// program gets in passing, for a list that Run executes: after a seccomp
+// filter, the return from a handler may be forbidden (sigreturn(2)), which ends
+// this thread, and leaves the others of the process alive. Go preempts a
+// thread by SIGURG.
+func (p *Program) WithoutHandlers() {
+	for _, signal := range [...]unix.Signal{unix.SIGURG, unix.SIGCHLD, unix.SIGWINCH, unix.SIGCONT} {
+		// All zero is SIG_DFL, which is to ignore them; see signal(7).
+		p.Call("take back a signal handler", unix.SYS_RT_SIGACTION, int(signal), make([]byte, 32), 0, 8)
+	}
+}
+
 // Add appends the steps of another program; q must not be used afterwards.
 func (p *Program) Add(q *Program) {
 	base := int16(len(p.steps))

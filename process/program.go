@@ -31,10 +31,11 @@ type ProgramOptions struct {
 	// KeepFDs stay open until execve, which closes them: the status socket, the
 	// seccomp agent's, and in a Go process the poller's (see PollerFDs).
 	KeepFDs []int
-	// MarkOnly leaves all other descriptors to execve: for a Go process, whose
-	// runtime aborts where its poller's are gone. What is open there then is
-	// the caller's care (CVE-2024-21626).
-	MarkOnly bool
+	// InGo says that the list runs in a Go process, not in a raw child: signal
+	// handlers are taken back, and all other descriptors are left to execve,
+	// since the runtime aborts where its poller's are gone. What is open then
+	// is the caller's care (CVE-2024-21626).
+	InGo bool
 	// ParentDeathSignal is sent to the process when its parent dies, 0 is none.
 	ParentDeathSignal int
 	// Seccomp adds the filter's steps, at the one place where they belong.
@@ -78,6 +79,9 @@ func (plan *Plan) Program(o ProgramOptions) *linux.Program {
 	p := linux.NewProgram()
 	// Zero is what this thread began with; mycr's init lets timers be late.
 	p.Call("reset the timer slack", unix.SYS_PRCTL, unix.PR_SET_TIMERSLACK, 0)
+	if o.InGo {
+		p.WithoutHandlers()
+	}
 	plan.addSession(p, o)
 	plan.addScheduling(p)
 	plan.addLabels(p, o.ProcFD)
@@ -241,7 +245,7 @@ func (plan *Plan) addDescriptors(p *linux.Program, o ProgramOptions) {
 	for fd := 3; fd < 3+o.PreserveFDs; fd++ {
 		p.Call(fmt.Sprintf("preserve descriptor %d", fd), unix.SYS_FCNTL, fd, unix.F_SETFD, 0)
 	}
-	if o.MarkOnly {
+	if o.InGo {
 		p.Call("mark descriptors", unix.SYS_CLOSE_RANGE, 3+o.PreserveFDs, uint32(1<<32-1), unix.CLOSE_RANGE_CLOEXEC)
 		return
 	}

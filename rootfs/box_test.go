@@ -173,6 +173,8 @@ func run(t testing.TB, flags uintptr, o order) (string, error) {
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = append(os.Environ(), "MYCR_ROOTFS_CHILD=1")
 	cmd.ExtraFiles = append([]*os.File{file}, files...)
+	runtime.LockOSThread() // whose end is the child's
+	defer runtime.UnlockOSThread()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: flags, Pdeathsig: syscall.SIGKILL}
 	if flags&unix.CLONE_NEWUSER != 0 {
 		f := o.Facts

@@ -64,6 +64,7 @@ func child(text string, args []string) error {
 	}
 	runtime.LockOSThread()
 	p := linux.NewProgram()
+	p.WithoutHandlers()
 	p.Call("set no_new_privs", unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 	plan.AddTo(p, socket, state)
 	p.Call("execve "+args[0], unix.SYS_EXECVE, args[0], p.Strings(args), p.Strings([]string{"PATH=/usr/bin:/bin", "LC_ALL=C"}))
