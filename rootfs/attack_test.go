@@ -140,9 +140,9 @@ var attacks = []attack{
 		name:  "a link leads a mount out of the root",
 		image: func(t *testing.T, root, victim string) { link(t, "/../../../../../.."+victim, root+"/lnk") },
 		spec: func(s *specs.Spec, _ string) {
-			s.Mounts = append(s.Mounts, specs.Mount{Destination: "/lnk/x", Type: "tmpfs", Source: "tmpfs"})
+			s.Mounts = append(s.Mounts, specs.Mount{Destination: "/lnk/x", Type: "tmpfs", Source: "inside"})
 		},
-		want: "dangling",
+		out: "inside", // made below the root
 	},
 	{
 		name: "a link leads a mount out of the root, where there is such a directory inside",

@@ -5,6 +5,7 @@ package rootfs
 import (
 	"errors"
 	"fmt"
+	"path"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -38,7 +39,11 @@ func (t *Tree) mountPoint(m *Mount, tree int) (int, error) {
 			resolve, links = 0, true // whoever shares the directory may put one there meanwhile
 		}
 		dir := tree < 0 || m.Kind == KindFilesystem || kindOf(tree) == unix.S_IFDIR
-		fd, err = t.create(m.Destination, dir, resolve)
+		name := m.Destination
+		if resolve == 0 && !m.NoFollowDestination {
+			name = t.withoutLinks(name)
+		}
+		fd, err = t.create(name, dir, resolve)
 	}
 	if err != nil {
 		if m.Ordinary && (errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENOTDIR)) {
@@ -61,6 +66,44 @@ func (t *Tree) mountPoint(m *Mount, tree int) (int, error) {
 		return -1, err
 	}
 	return fd, nil
+}
+
+// withoutLinks is where a path leads through symbolic links of which the last points to nothing,
+// as /etc/resolv.conf of a distribution does: what is missing is made there, inside the root. It
+// only proposes: create follows no link that somebody puts in meanwhile.
+func (t *Tree) withoutLinks(name string) string {
+	parts := strings.Split(strings.Trim(name, "/"), "/")
+	for i, links := 0, 0; i < len(parts) && links < 40; i++ {
+		fd, err := t.open(strings.Join(parts[:i+1], "/"), unix.O_PATH|unix.O_NOFOLLOW, 0)
+		if err != nil {
+			break
+		}
+		var target string
+		if kindOf(fd) == unix.S_IFLNK {
+			target, err = readLink(fd)
+		}
+		closeFD(fd)
+		if err != nil || target == "" {
+			continue
+		}
+		links++
+		if target[0] != '/' {
+			target = strings.Join(parts[:i], "/") + "/" + target
+		}
+		parts = strings.Split(strings.Trim(path.Clean("/"+target+"/"+strings.Join(parts[i+1:], "/")), "/"), "/")
+		i = -1
+	}
+	return "/" + strings.Join(parts, "/")
+}
+
+// readLink reads a symbolic link that is open (readlinkat(2) with an empty path).
+func readLink(fd int) (string, error) {
+	buf := make([]byte, unix.PathMax)
+	n, err := unix.Readlinkat(fd, "", buf)
+	if err != nil {
+		return "", err
+	}
+	return string(buf[:n]), nil
 }
 
 // create makes a directory or an empty file with all directories that lead to it. Only what
