@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -86,6 +87,13 @@ func prepare() error {
 		return fmt.Errorf("become a subreaper: %w", err)
 	}
 	go reapAdopted() // until the end
+	// A shell starts background jobs with these ignored, and what is ignored is inherited by all that is started here,
+	// containers included: with a handler it is not.
+	for _, sig := range []os.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGQUIT} {
+		if signal.Ignored(sig) {
+			signal.Notify(make(chan os.Signal, 1), sig)
+		}
+	}
 	unix.Umask(0o022)
 	var err error
 	if scratch, err = os.MkdirTemp("/tmp", "mycr-it-"); err != nil {
