@@ -14,6 +14,8 @@ func (r *row) ratio() float64 {
 	return float64(r.mycr.median().wall) / float64(r.crun.median().wall)
 }
 
+func microseconds(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
+
 func milliseconds(d time.Duration) string {
 	return fmt.Sprintf("%.2f", float64(d)/float64(time.Millisecond))
 }
@@ -30,7 +32,13 @@ func (b *bench) report(w io.Writer) bool {
 	fmt.Fprintln(w, "\npage faults and context switches, with those of the processes that were waited for")
 	b.usage(w)
 	fmt.Fprintln(w, "\nwhere the time goes")
-	b.explanation(w)
+	fault, call, err := prices()
+	if err != nil {
+		fmt.Fprintf(w, "no prices: %v\n", err)
+	} else {
+		fmt.Fprintf(w, "at best, a page fault costs %.2f µs here, a system call %.2f µs\n", microseconds(fault), microseconds(call))
+	}
+	b.explanation(w, fault)
 	return met
 }
 
@@ -84,8 +92,9 @@ func (b *bench) usage(w io.Writer) {
 }
 
 // explanation takes `run` apart: what the kernel and the helpers need, the
-// start of a Go program twice (the command, and init), and the rest.
-func (b *bench) explanation(w io.Writer) {
+// start of a Go program twice (the command, and init), and the rest. Page
+// faults are in all three.
+func (b *bench) explanation(w io.Writer, fault time.Duration) {
 	t := table(w, label("")+"\tms\tof crun's run\t")
 	crun := b.rows[0].crun.median().wall
 	line := func(name string, d time.Duration, of time.Duration) {
@@ -102,6 +111,7 @@ func (b *bench) explanation(w io.Writer) {
 			line("  the kernel's work (floor)", floor, peer)
 			line("  two starts of mycr beyond C's", 2*start, peer)
 			line("  the rest: mycr's own", all-floor-2*start, peer)
+			line("  page faults in all this, at least", time.Duration(r.mycr.median().faults)*fault, peer)
 		}
 	}
 	t.Flush()
