@@ -49,7 +49,7 @@ func table(w io.Writer, heads string) *tabwriter.Writer {
 	return t
 }
 
-func label(name string) string { return fmt.Sprintf("%-34s", name) }
+func label(name string) string { return fmt.Sprintf("%-36s", name) }
 
 func (b *bench) ratios(w io.Writer) bool {
 	met := true
