@@ -53,7 +53,7 @@ func (r *Root) Create(o CreateOptions) (c *Container, p *Process, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	defer plan.close()
+	defer func() { plan.fds.close() }()
 	d, err := r.makeDir(o.ID)
 	if err != nil {
 		return nil, nil, err
@@ -219,7 +219,7 @@ func (m *maker) describe() error {
 	if err != nil {
 		return m.preferFault(fmt.Errorf("read the start time of process %d: %w", m.process.PID, err))
 	}
-	record.PID, record.StartTime, record.BootID = m.process.PID, start, bootID()
+	record.PID, record.StartTime = m.process.PID, start
 	record.Namespaces = namespaceInodes(m.process.PID)
 	record.Made = make(map[string]uint64, len(record.Namespaces))
 	for _, k := range userns.Kinds() {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"slices"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -104,7 +103,7 @@ func (c *Container) Exec(o ExecOptions) (*Process, error) {
 	}
 	defer unix.Close(pidfd)
 	j := &joiner{c: c, o: &o, base: base, pidfd: pidfd, console: -1, listener: -1}
-	defer j.close()
+	defer func() { j.fds.close() }()
 	runtime.LockOSThread()
 	for _, step := range []func() error{j.decide, j.openSockets, j.start, j.finish} {
 		if err := step(); err != nil {
@@ -126,14 +125,8 @@ type joiner struct {
 	console  int // where the child sends its terminal, or -1
 	master   int // our end of it, where we relay, or -1
 	listener int // connected to the seccomp agent, or -1
-	fds      []int
+	fds      descriptors
 	process  Process
-}
-
-func (j *joiner) close() {
-	for _, fd := range j.fds {
-		unix.Close(fd)
-	}
 }
 
 func (j *joiner) decide() error {
@@ -162,13 +155,11 @@ func (j *joiner) openSockets() error {
 		return &withHint{errors.New("the process wants a terminal, but nobody takes it: cannot allocate tty if mycr will detach without setting console socket"),
 			"leave --detach out, or give --console-socket PATH"}
 	}
-	p := &plan{}
-	defer func() { j.fds = append(j.fds, p.fds...) }()
 	var err error
 	j.master = -1
 	switch {
 	case j.o.ConsoleSocket != "":
-		if j.console, err = p.connect(j.o.ConsoleSocket); err != nil {
+		if j.console, err = j.fds.connect(j.o.ConsoleSocket); err != nil {
 			return fmt.Errorf("--console-socket: %w", err)
 		}
 	case terminal:
@@ -180,7 +171,7 @@ func (j *joiner) openSockets() error {
 		j.master, j.console = pair[0], pair[1]
 	}
 	if j.base.Seccomp.Notify {
-		if j.listener, err = p.connect(j.base.Seccomp.ListenerPath); err != nil {
+		if j.listener, err = j.fds.connect(j.base.Seccomp.ListenerPath); err != nil {
 			return fmt.Errorf("linux.seccomp.listenerPath: %w", err)
 		}
 	}
@@ -326,9 +317,4 @@ func checkMaster(fds []int) (*os.File, error) {
 		return nil, errors.New("what the container sent is no terminal")
 	}
 	return os.NewFile(uintptr(fd), "terminal"), nil
-}
-
-func sorted(names []string) []string {
-	slices.Sort(names)
-	return names
 }

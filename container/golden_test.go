@@ -92,7 +92,7 @@ func decideIn(s situation, spec *specs.Spec, targets []userns.Target, o CreateOp
 		return nil, err
 	}
 	var err error
-	f := userns.Facts{Ordinary: s.ordinary, Initial: s.facts.initial, Targets: targets}
+	f := userns.Facts{Ordinary: s.ordinary, Targets: targets}
 	if p.userns, err = userns.Resolve(p.spec.Linux, f); err != nil {
 		return nil, err
 	}

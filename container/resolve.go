@@ -35,7 +35,7 @@ type plan struct {
 	hooks  laterHooks
 	record Record
 	facts  facts
-	fds    []int // to be closed when the child has them
+	fds    descriptors // to be closed when the child has them
 }
 
 // laterHooks are those that a later command runs; they are kept apart from the
@@ -49,18 +49,12 @@ type laterHooks struct {
 // hooksName is the file of laterHooks in the state directory.
 const hooksName = "hooks"
 
-func (p *plan) close() {
-	for _, fd := range p.fds {
-		unix.Close(fd)
-	}
-}
-
 // resolve reads the bundle, gathers the facts of the host and decides.
 func resolve(o *CreateOptions) (_ *plan, err error) {
 	p := &plan{}
 	defer func() {
 		if err != nil {
-			p.close()
+			p.fds.close()
 		}
 	}()
 	if err := p.read(o); err != nil {
@@ -295,12 +289,12 @@ func (p *plan) connectSockets(o *CreateOptions) (err error) {
 		return &withHint{errors.New("process.terminal is true, but nobody takes the terminal: cannot allocate tty if mycr will detach without setting console socket"),
 			"run in the foreground, or give --console-socket PATH"}
 	case o.ConsoleSocket != "":
-		if p.orders.Console, err = p.connect(o.ConsoleSocket); err != nil {
+		if p.orders.Console, err = p.fds.connect(o.ConsoleSocket); err != nil {
 			return fmt.Errorf("--console-socket: %w", err)
 		}
 	}
 	if p.orders.Seccomp.Notify {
-		if p.orders.Listener, err = p.connect(p.orders.Seccomp.ListenerPath); err != nil {
+		if p.orders.Listener, err = p.fds.connect(p.orders.Seccomp.ListenerPath); err != nil {
 			return fmt.Errorf("linux.seccomp.listenerPath: %w", err)
 		}
 	}
@@ -310,18 +304,6 @@ func (p *plan) connectSockets(o *CreateOptions) (err error) {
 		}
 	}
 	return nil
-}
-
-func (p *plan) connect(path string) (int, error) {
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return -1, err
-	}
-	p.fds = append(p.fds, fd)
-	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: path}); err != nil {
-		return -1, fmt.Errorf("connect to %q: %w", path, err)
-	}
-	return fd, nil
 }
 
 func (p *plan) describe(o *CreateOptions) {

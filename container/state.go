@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -299,7 +300,8 @@ func (r *Root) List() ([]State, []error) {
 	}
 	var states []State
 	var errs []error
-	for _, id := range sorted(names) {
+	slices.Sort(names)
+	for _, id := range names {
 		if CheckID(id) != nil {
 			continue
 		}

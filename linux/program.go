@@ -53,7 +53,6 @@ type step struct {
 	from     [6]int16 // index of the step whose result the argument is, or -1
 	tolerate [4]uint16
 	ret      uintptr
-	errno    uintptr
 	kind     kind
 }
 
@@ -286,7 +285,7 @@ func runSteps(first unsafe.Pointer, n, status uintptr) (at, errno uintptr) {
 			continue
 		}
 		r, _, e := unix.RawSyscall6(s.nr, s.args[0], s.args[1], s.args[2], s.args[3], s.args[4], s.args[5])
-		s.ret, s.errno = r, uintptr(e)
+		s.ret = r
 		if e != 0 {
 			if uint16(e) == s.tolerate[0] || uint16(e) == s.tolerate[1] || uint16(e) == s.tolerate[2] || uint16(e) == s.tolerate[3] {
 				if e == unix.EACCES || remembered == 0 {

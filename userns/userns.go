@@ -17,7 +17,6 @@ import (
 // Facts of the host that Resolve needs; Gather fills them in.
 type Facts struct {
 	Ordinary bool     // the effective uid is not 0: nothing works without a user namespace
-	Initial  bool     // this process is in the initial user namespace
 	Targets  []Target // one for each linux.namespaces entry with a path, in their order
 }
 
