@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cgroupdelegate
+
+// Group is where a container's processes are, as state.json has it: commands
+// that come after create find everything here and take no flag.
+type Group struct {
+	// Manager is none, disabled, delegated, systemd or cgroupfs: one of the modes of a Plan.
+	Manager string `json:"manager"`
+	// Path is the cgroup of the container's processes, as /proc/PID/cgroup has it.
+	Path string `json:"path,omitempty"`
+	// Limits is the cgroup that carries the limits: Path, or the one above it.
+	Limits string `json:"limits,omitempty"`
+	// Unit is systemd's name of the scope, and Address that of its manager.
+	Unit    string `json:"unit,omitempty"`
+	Address string `json:"address,omitempty"`
+	// Made are the cgroups that mycr made and delete removes, the topmost first.
+	Made []string `json:"made,omitempty"`
+}
+
+// Open opens the cgroup of the container's processes; nil where it has none.
+func (g *Group) Open() (*Cgroup, error) {
+	if g.Path == "" {
+		return nil, nil
+	}
+	return Open(g.Path)
+}
+
+// File is one write to a file of a cgroup.
+type File struct {
+	Name  string // as cgroup-v2.rst of the kernel has it: cpu.max
+	Value string
+	Field string // what of config.json asks for it, for errors: linux.resources.cpu.quota: 50000
+	Else  *File  // what is written where the kernel has no file Name
+}
+
+// Property is one of a systemd unit; see org.freedesktop.systemd1(5).
+type Property struct {
+	Name string // MemoryMax
+	Type string // D-Bus signature: t, b, s, i, u, x, d, as, ay, a(st) …
+	// Value is the value's text in the notation of GVariant without types: 134217728, true, "text",
+	// ["a", "b"]; bytes are numbers, [1, 2].
+	Value string
+}
+
+// Limits is what linux.resources means on cgroup v2, once for the kernel and
+// once for systemd, so that they agree.
+type Limits struct {
+	Files       []File
+	Properties  []Property
+	Controllers []string // that the files need, sorted
+}
