@@ -74,7 +74,14 @@ func Resolve(l *specs.Linux, mounts []specs.Mount, f Facts) (Plan, error) {
 	if err := checkRules(r.Devices); err != nil {
 		return Plan{}, err
 	}
-	limits, old := asked(&r)
+	lim, old, err := limitsOf(&r)
+	if err != nil {
+		return Plan{}, err
+	}
+	var limits []string
+	for _, f := range lim.Files {
+		limits = append(limits, f.Field)
+	}
 	devices := withoutCgroup(r.Devices, mounts, f)
 
 	if f.Manager == Disabled {

@@ -4,151 +4,193 @@ package cgroupdelegate
 
 import (
 	"fmt"
+	"math"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// found collects what a bundle asks for, each as "linux.resources.memory.limit: 1048576".
-type found struct{ limits, old []string }
+// unlimited is "max" in the kernel's files and infinity in systemd's properties.
+const unlimited = math.MaxUint64
 
-func (a *found) limit(path string, value any) {
-	a.limits = append(a.limits, fmt.Sprintf("linux.resources.%s: %v", path, value))
+// limitsOf is what a new cgroup is to be given, and the settings of
+// linux.resources that only cgroup v1 has. What a new cgroup has anyway is left
+// out: engines fill such values in, and they need no controller. For a cgroup
+// that was there before, changesOf leaves nothing out.
+func limitsOf(r *specs.LinuxResources) (l Limits, old []string, err error) {
+	return read(r, nil)
 }
 
-func (a *found) onlyV1(path string, value any) {
-	a.old = append(a.old, fmt.Sprintf("linux.resources.%s: %v", path, value))
+// changesOf is what `update` writes to a cgroup. 0 changes nothing, since
+// engines send it for that; -1 takes a limit away.
+func changesOf(r *specs.LinuxResources, was inForce) (l Limits, old []string, err error) {
+	return read(r, &was)
 }
 
-// asked lists the limits with an effect on cgroup v2, and the settings that only cgroup v1 has.
-// Zero and what the specification calls unlimited are no limits: engines fill fields in with them.
-func asked(r *specs.LinuxResources) (limits, old []string) {
-	var a found
+func read(r *specs.LinuxResources, was *inForce) (Limits, []string, error) {
+	a := asked{was: was, numbers: map[string]number{}}
 	if r.Memory != nil {
 		a.memory(r.Memory)
 	}
 	if r.CPU != nil {
 		a.cpu(r.CPU)
 	}
-	// Until runtime-spec 1.3 the field was no pointer, and engines sent 0 for no limit.
-	if r.Pids != nil && positive(r.Pids.Limit) {
-		a.limit("pids.limit", *r.Pids.Limit)
+	if r.Pids != nil {
+		a.pids(r.Pids)
 	}
 	if r.BlockIO != nil {
 		a.blockIO(r.BlockIO)
 	}
-	for i, h := range r.HugepageLimits { // 0 is a limit here: no huge page at all
-		a.limit(fmt.Sprintf("hugepageLimits[%d]", i), fmt.Sprintf("%s %d", h.Pagesize, h.Limit))
-	}
+	a.hugepages(r.HugepageLimits)
+	a.rdma(r.Rdma)
 	if r.Network != nil {
-		if r.Network.ClassID != nil && *r.Network.ClassID != 0 {
-			a.onlyV1("network.classID", *r.Network.ClassID)
-		}
-		for i, p := range r.Network.Priorities {
-			a.onlyV1(fmt.Sprintf("network.priorities[%d]", i), fmt.Sprintf("%s %d", p.Name, p.Priority))
-		}
+		a.network(r.Network)
 	}
-	for _, name := range sortedKeys(r.Rdma) {
-		if v := r.Rdma[name].HcaHandles; v != nil {
-			a.limit(fmt.Sprintf("rdma[%q].hcaHandles", name), *v)
-		}
-		if v := r.Rdma[name].HcaObjects; v != nil {
-			a.limit(fmt.Sprintf("rdma[%q].hcaObjects", name), *v)
-		}
+	a.unified(r.Unified)
+	l := a.limits()
+	if a.err != nil {
+		return Limits{}, nil, a.err
 	}
-	for _, name := range sortedKeys(r.Unified) {
-		if r.Unified[name] != "max" {
-			a.limit(fmt.Sprintf("unified[%q]", name), r.Unified[name])
-		}
-	}
-	return a.limits, a.old
+	return l, a.old, nil
 }
 
-func (a *found) memory(m *specs.LinuxMemory) {
-	if positive(m.Limit) {
-		a.limit("memory.limit", *m.Limit)
-	}
-	if positive(m.Reservation) {
-		a.limit("memory.reservation", *m.Reservation)
-	}
-	if positive(m.Swap) {
-		a.limit("memory.swap", *m.Swap)
-	}
-	//lint:ignore SA1019 it has to be read to be refused
-	if kernel := m.Kernel; positive(kernel) {
-		a.onlyV1("memory.kernel", *kernel)
-	}
-	if positive(m.KernelTCP) {
-		a.onlyV1("memory.kernelTCP", *m.KernelTCP)
-	}
-	if m.Swappiness != nil && *m.Swappiness != 0 {
-		a.onlyV1("memory.swappiness", *m.Swappiness)
-	}
-	if m.DisableOOMKiller != nil && *m.DisableOOMKiller {
-		a.onlyV1("memory.disableOOMKiller", true)
-	}
-	// useHierarchy is what cgroup v2 always does; checkBeforeUpdate is about a limit that is not there.
+// asked collects what linux.resources asks for.
+type asked struct {
+	was *inForce // of the cgroup to update, nil for a new one
+
+	numbers       map[string]number // by file
+	quota, period *number           // of cpu.max
+	cpus, mems    *list
+	devices       []File // of io, hugetlb and rdma, in order
+	ioWeight      number // for systemd; value 0 is none
+	ioDevices     [5]struct{ entries []string }
+	lines         []File // of unified, as they are
+	old           []string
+	err           error
 }
 
-func (a *found) cpu(c *specs.LinuxCPU) {
-	// 1024 is the kernel's default weight, which containerd always writes.
-	if c.Shares != nil && *c.Shares != 0 && *c.Shares != 1024 {
-		a.limit("cpu.shares", *c.Shares)
-	}
-	if positive(c.Quota) { // a period without a quota limits nothing
-		a.limit("cpu.quota", *c.Quota)
-	}
-	if c.Burst != nil && *c.Burst != 0 {
-		a.limit("cpu.burst", *c.Burst)
-	}
-	if c.RealtimeRuntime != nil && *c.RealtimeRuntime != 0 {
-		a.onlyV1("cpu.realtimeRuntime", *c.RealtimeRuntime)
-	}
-	if c.RealtimePeriod != nil && *c.RealtimePeriod != 0 {
-		a.onlyV1("cpu.realtimePeriod", *c.RealtimePeriod)
-	}
-	if c.Cpus != "" {
-		a.limit("cpu.cpus", c.Cpus)
-	}
-	if c.Mems != "" {
-		a.limit("cpu.mems", c.Mems)
-	}
-	if c.Idle != nil && *c.Idle != 0 {
-		a.limit("cpu.idle", *c.Idle)
+// number is a setting, and the words of config.json for it.
+type number struct {
+	value uint64
+	field string
+}
+
+func (a *asked) set(file string, value uint64, field string) {
+	a.numbers[file] = number{value, field}
+}
+
+// refuse keeps the first error.
+func (a *asked) refuse(field, why string, args ...any) {
+	if a.err == nil {
+		a.err = &Refusal{Cause: field + ": " + fmt.Sprintf(why, args...)}
 	}
 }
 
-func (a *found) blockIO(b *specs.LinuxBlockIO) {
-	if b.Weight != nil && *b.Weight != 0 {
-		a.limit("blockIO.weight", *b.Weight)
-	}
-	if b.LeafWeight != nil && *b.LeafWeight != 0 {
-		a.onlyV1("blockIO.leafWeight", *b.LeafWeight)
-	}
-	for i, d := range b.WeightDevice {
-		if d.Weight != nil && *d.Weight != 0 {
-			a.limit(fmt.Sprintf("blockIO.weightDevice[%d]", i), fmt.Sprintf("%d:%d %d", d.Major, d.Minor, *d.Weight))
-		}
-		if d.LeafWeight != nil && *d.LeafWeight != 0 {
-			a.onlyV1(fmt.Sprintf("blockIO.weightDevice[%d].leafWeight", i), *d.LeafWeight)
-		}
-	}
-	a.throttle("throttleReadBpsDevice", b.ThrottleReadBpsDevice)
-	a.throttle("throttleWriteBpsDevice", b.ThrottleWriteBpsDevice)
-	a.throttle("throttleReadIOPSDevice", b.ThrottleReadIOPSDevice)
-	a.throttle("throttleWriteIOPSDevice", b.ThrottleWriteIOPSDevice)
+func (a *asked) onlyV1(path string, value any) {
+	a.old = append(a.old, field(path, value))
 }
 
-func (a *found) throttle(name string, devices []specs.LinuxThrottleDevice) {
-	for i, d := range devices {
-		if d.Rate != 0 {
-			a.limit(fmt.Sprintf("blockIO.%s[%d]", name, i), fmt.Sprintf("%d:%d %d", d.Major, d.Minor, d.Rate))
-		}
+func field(path string, value any) string {
+	return fmt.Sprintf("linux.resources.%s: %v", path, value)
+}
+
+// amount reads a field in which -1 is no limit. Nothing is asked where it is
+// missing, or 0, which is what engines send for it.
+func (a *asked) amount(path string, v *int64) (n number, given bool) {
+	if v == nil || *v == 0 {
+		return number{}, false
+	}
+	n = number{uint64(*v), field(path, *v)}
+	if *v < -1 {
+		a.refuse(n.field, "neither an amount nor -1, which is no limit")
+	}
+	return n, true // -1 is unlimited as it stands
+}
+
+// pids: 0 is nothing here too, though runtime-spec 1.3 calls it a limit: until then
+// the field was no pointer and engines sent 0 for none, as crun still reads it.
+func (a *asked) pids(p *specs.LinuxPids) {
+	if p.Limit == nil || *p.Limit == 0 {
+		return
+	}
+	a.set("pids.max", uint64(max(*p.Limit, -1)), field("pids.limit", *p.Limit))
+}
+
+func (a *asked) network(n *specs.LinuxNetwork) {
+	if n.ClassID != nil && *n.ClassID != 0 {
+		a.onlyV1("network.classID", *n.ClassID)
+	}
+	for i, p := range n.Priorities {
+		a.onlyV1(fmt.Sprintf("network.priorities[%d]", i), fmt.Sprintf("%s %d", p.Name, p.Priority))
 	}
 }
 
-// positive: -1 is unlimited, 0 is what engines send for nothing.
-func positive(v *int64) bool { return v != nil && *v > 0 }
+// The files with one number, in the order in which they are written: lowering
+// memory.max swaps out what is above it, up to the memory.swap.max of that moment.
+// Usual is what a new cgroup has, by cgroup-v2.rst of the kernel.
+var numberFiles = [...]struct {
+	name, property string
+	usual          uint64
+}{
+	{"pids.max", "TasksMax", unlimited},
+	{"memory.swap.max", "MemorySwapMax", unlimited},
+	{"memory.min", "MemoryMin", 0},
+	{"memory.low", "MemoryLow", 0},
+	{"memory.high", "MemoryHigh", unlimited},
+	{"memory.max", "MemoryMax", unlimited},
+}
+
+// limits puts everything in order.
+func (a *asked) limits() Limits {
+	var l Limits
+	a.cpusets(&l)
+	for _, f := range numberFiles {
+		n, given := a.numbers[f.name]
+		if !given {
+			continue
+		}
+		if f.name == "pids.max" { // never left out: a scope has systemd's DefaultTasksMax
+			l.property(f.property, max(n.value, 1)) // systemd knows no 0; a cgroup with a process in it is full either way
+		} else if !a.usual(n.value, f.usual) {
+			l.property(f.property, n.value)
+		}
+		if !a.usual(n.value, f.usual) {
+			l.file(f.name, maxOr(n.value), n.field)
+		}
+	}
+	a.cpuWeight(&l)
+	a.cpuTime(&l)
+	l.Files = append(l.Files, a.devices...)
+	a.ioProperties(&l)
+	l.Files = append(l.Files, a.lines...)
+	for _, f := range l.Files {
+		controller, _, _ := strings.Cut(f.Name, ".")
+		l.Controllers = append(l.Controllers, controller)
+	}
+	slices.Sort(l.Controllers)
+	l.Controllers = slices.Compact(l.Controllers)
+	return l
+}
+
+// usual tells what a new cgroup need not be given.
+func (a *asked) usual(value, usual uint64) bool { return a.was == nil && value == usual }
+
+func (l *Limits) file(name, value, field string) {
+	l.Files = append(l.Files, File{Name: name, Value: value, Field: field})
+}
+
+func (l *Limits) property(name string, value uint64) {
+	l.Properties = append(l.Properties, Property{Name: name, Type: "t", Value: strconv.FormatUint(value, 10)})
+}
+
+func maxOr(n uint64) string {
+	if n == unlimited {
+		return "max"
+	}
+	return strconv.FormatUint(n, 10)
+}
 
 func sortedKeys[V any](m map[string]V) []string {
 	keys := make([]string, 0, len(m))
