@@ -22,7 +22,7 @@ const filterName = "mycr_devices"
 // and CAP_NET_ADMIN, or CAP_SYS_ADMIN, in the initial user namespace.
 func (c *Cgroup) filterDevices(rules []specs.LinuxDeviceCgroup) error {
 	if err := c.replaceFilter(rules); err != nil {
-		return fmt.Errorf("linux.resources.devices: filter the devices of cgroup %s: %w", c.Path, err)
+		return fmt.Errorf("filter the devices of cgroup %s: %w", c.Path, err)
 	}
 	return nil
 }
@@ -95,7 +95,7 @@ func (c *Cgroup) filters() (ours []int, err error) {
 // The registers of a filter.
 const (
 	verdict = iota // 1 allows
-	context
+	bpfContext
 	kind
 	letters // of the access, those that no rule has decided on
 	major
@@ -109,13 +109,13 @@ const (
 func filterProgram(rules []specs.LinuxDeviceCgroup) []linux.BPFInsn {
 	const loadWord, and, shiftRight, move = unix.BPF_LDX | unix.BPF_MEM | unix.BPF_W, unix.BPF_ALU | unix.BPF_AND, unix.BPF_ALU | unix.BPF_RSH, unix.BPF_ALU | unix.BPF_MOV | unix.BPF_X
 	p := program{
-		linux.BPF(loadWord, letters, context, 0, 0), // access in the upper half, type in the lower
+		linux.BPF(loadWord, letters, bpfContext, 0, 0), // access in the upper half, type in the lower
 		linux.BPF(move, kind, letters, 0, 0),
 		linux.BPF(and, kind, 0, 0, 0xffff),
 		linux.BPF(shiftRight, letters, 0, 0, 16),
 		linux.BPF(and, letters, 0, 0, unix.BPF_DEVCG_ACC_READ|unix.BPF_DEVCG_ACC_WRITE),
-		linux.BPF(loadWord, major, context, 4, 0),
-		linux.BPF(loadWord, minor, context, 8, 0),
+		linux.BPF(loadWord, major, bpfContext, 4, 0),
+		linux.BPF(loadWord, minor, bpfContext, 8, 0),
 	}
 	p.unless(unix.BPF_JNE, letters, 0, decide(1))
 	for _, d := range defaultRules() {
