@@ -10,16 +10,11 @@ import (
 // longestUnit is systemd's UNIT_NAME_MAX without its NUL.
 const longestUnit = 255
 
-// unitPath is what a cgroupsPath of the form slice:prefix:name asks for.
-type unitPath struct {
-	Slice string
-	Unit  string // prefix-name.scope
-}
-
-// parseCgroupsPath reads a cgroupsPath for systemd's manager. An empty one is
-// the default of id; see "Systemd cgroup driver" of runc's docs/systemd.md.
-func parseCgroupsPath(cgroupsPath, id string, system bool) (unitPath, error) {
-	u := unitPath{Slice: "user.slice"}
+// scopeFor is the scope of a container, without limits. cgroupsPath is
+// slice:prefix:name, for prefix-name.scope in slice; without one it is
+// mycr-ID.scope. See runc's docs/systemd.md.
+func scopeFor(cgroupsPath, id string, system bool) (scope, error) {
+	u := scope{Slice: "user.slice", Description: "mycr container " + id}
 	if system {
 		u.Slice = "system.slice"
 	}
@@ -27,7 +22,7 @@ func parseCgroupsPath(cgroupsPath, id string, system bool) (unitPath, error) {
 	if cgroupsPath != "" {
 		parts := strings.Split(cgroupsPath, ":")
 		if len(parts) != 3 {
-			return unitPath{}, fmt.Errorf(`expected cgroupsPath to be of format "slice:prefix:name" for systemd cgroups, got %q instead`, cgroupsPath)
+			return scope{}, fmt.Errorf(`expected cgroupsPath to be of format "slice:prefix:name" for systemd cgroups, got %q instead`, cgroupsPath)
 		}
 		if parts[0] != "" {
 			u.Slice = parts[0]
@@ -35,21 +30,21 @@ func parseCgroupsPath(cgroupsPath, id string, system bool) (unitPath, error) {
 		prefix, name = parts[1], parts[2]
 	}
 	if _, err := slicePath(u.Slice); err != nil {
-		return unitPath{}, fmt.Errorf("linux.cgroupsPath %q: %w", cgroupsPath, err)
+		return scope{}, fmt.Errorf("linux.cgroupsPath %q: %w", cgroupsPath, err)
 	}
 	switch {
 	case name == "":
-		return unitPath{}, fmt.Errorf("linux.cgroupsPath %q: the name is empty", cgroupsPath)
+		return scope{}, fmt.Errorf("linux.cgroupsPath %q: the name is empty", cgroupsPath)
 	case strings.HasSuffix(name, ".slice"):
 		// runc makes a slice then, for kubelet, which puts no process into it; see systemd.slice(5).
-		return unitPath{}, &Refusal{
+		return scope{}, &Refusal{
 			Cause:  fmt.Sprintf("linux.cgroupsPath %q: a container's processes cannot be in a slice", cgroupsPath),
 			Remedy: "a name that does not end in .slice",
 		}
 	}
 	u.Unit = escapeUnit(prefix+"-"+name) + ".scope"
 	if len(u.Unit) > longestUnit {
-		return unitPath{}, &Refusal{
+		return scope{}, &Refusal{
 			Cause:  fmt.Sprintf("%s: systemd allows %d bytes in the name of a unit, and these are %d", u.Unit, longestUnit, len(u.Unit)),
 			Remedy: "a shorter id, or a shorter name in linux.cgroupsPath",
 		}
