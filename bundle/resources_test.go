@@ -43,7 +43,7 @@ func TestResourcesAreReadStrictly(t *testing.T) {
 		`{} {}`:                    "nothing after the object",
 		`{"memory":{"Limit":1}}`:   `"limit" in another case`,
 		`{"memory":{"limit":"1"}}`: `memory.limit: want`,
-		`{"memory":{"limit":1.5}}`: `memory.limit: want`,
+		`{"memory":{"limit":1.5}}`: `memory.limit: 1.5 is not a whole number`,
 		`{"pids":{"limit":99999999999999999999}}`: `pids.limit`,
 		`{"pids":{"limit":1},"pids":{"limit":2}}`: `pids: given twice`,
 	} {
