@@ -10,11 +10,16 @@ import (
 // longestUnit is systemd's UNIT_NAME_MAX without its NUL.
 const longestUnit = 255
 
-// scopeFor is the scope of a container, without limits. cgroupsPath is
-// slice:prefix:name, for prefix-name.scope in slice; without one it is
-// mycr-ID.scope. See runc's docs/systemd.md.
-func scopeFor(cgroupsPath, id string, system bool) (scope, error) {
-	u := scope{Slice: "user.slice", Description: "mycr container " + id}
+// unitPath is what a cgroupsPath of the form slice:prefix:name asks for.
+type unitPath struct {
+	Slice string
+	Unit  string // prefix-name.scope
+}
+
+// parseCgroupsPath reads a cgroupsPath for systemd's manager. An empty one is
+// the default of id; see "Systemd cgroup driver" of runc's docs/systemd.md.
+func parseCgroupsPath(cgroupsPath, id string, system bool) (unitPath, error) {
+	u := unitPath{Slice: "user.slice"}
 	if system {
 		u.Slice = "system.slice"
 	}
@@ -22,7 +27,7 @@ func scopeFor(cgroupsPath, id string, system bool) (scope, error) {
 	if cgroupsPath != "" {
 		parts := strings.Split(cgroupsPath, ":")
 		if len(parts) != 3 {
-			return scope{}, fmt.Errorf(`expected cgroupsPath to be of format "slice:prefix:name" for systemd cgroups, got %q instead`, cgroupsPath)
+			return unitPath{}, fmt.Errorf(`expected cgroupsPath to be of format "slice:prefix:name" for systemd cgroups, got %q instead`, cgroupsPath)
 		}
 		if parts[0] != "" {
 			u.Slice = parts[0]
@@ -30,21 +35,21 @@ func scopeFor(cgroupsPath, id string, system bool) (scope, error) {
 		prefix, name = parts[1], parts[2]
 	}
 	if _, err := slicePath(u.Slice); err != nil {
-		return scope{}, fmt.Errorf("linux.cgroupsPath %q: %w", cgroupsPath, err)
+		return unitPath{}, fmt.Errorf("linux.cgroupsPath %q: %w", cgroupsPath, err)
 	}
 	switch {
 	case name == "":
-		return scope{}, fmt.Errorf("linux.cgroupsPath %q: the name is empty", cgroupsPath)
+		return unitPath{}, fmt.Errorf("linux.cgroupsPath %q: the name is empty", cgroupsPath)
 	case strings.HasSuffix(name, ".slice"):
 		// runc makes a slice then, for kubelet, which puts no process into it; see systemd.slice(5).
-		return scope{}, &Refusal{
+		return unitPath{}, &Refusal{
 			Cause:  fmt.Sprintf("linux.cgroupsPath %q: a container's processes cannot be in a slice", cgroupsPath),
 			Remedy: "a name that does not end in .slice",
 		}
 	}
 	u.Unit = escapeUnit(prefix+"-"+name) + ".scope"
 	if len(u.Unit) > longestUnit {
-		return scope{}, &Refusal{
+		return unitPath{}, &Refusal{
 			Cause:  fmt.Sprintf("%s: systemd allows %d bytes in the name of a unit, and these are %d", u.Unit, longestUnit, len(u.Unit)),
 			Remedy: "a shorter id, or a shorter name in linux.cgroupsPath",
 		}
