@@ -11,12 +11,28 @@ type Group struct {
 	Path string `json:"path,omitempty"`
 	// Limits is the cgroup that carries the limits: Path, or the one above it.
 	Limits string `json:"limits,omitempty"`
-	// Unit is systemd's name of the scope, and Address that of its manager.
-	Unit    string `json:"unit,omitempty"`
-	Address string `json:"address,omitempty"`
+	// Unit is the name of the scope, of the system's systemd or of the user's.
+	Unit   string `json:"unit,omitempty"`
+	System bool   `json:"system,omitempty"`
+	// Why a manager that was asked refused, where nothing depended on it.
+	Why string `json:"why,omitempty"`
 	// Made are the cgroups that mycr made and delete removes, the topmost first.
 	Made []string `json:"made,omitempty"`
 }
+
+// String is what `state` prints: "systemd /user.slice/…", "none", or why there is none.
+func (g *Group) String() string {
+	switch {
+	case g.Path != "":
+		return g.Manager + " " + g.Path
+	case g.Why != "":
+		return g.Manager + ": " + g.Why
+	}
+	return g.Manager
+}
+
+// HasCgroup tells whether the container has a cgroup of its own, or left one.
+func (g *Group) HasCgroup() bool { return g.Limits != "" || g.Unit != "" || len(g.Made) > 0 }
 
 // Open opens the cgroup of the container's processes; nil where it has none.
 func (g *Group) Open() (*Cgroup, error) {

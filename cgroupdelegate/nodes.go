@@ -14,13 +14,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Gather finds the device nodes that the container will have besides the default ones: linux.devices, binds of
-// nodes, and binds of directories with nodes in them. It looks at nothing where the rules deny nothing.
-// ownDevices is Facts.OwnDevices.
-func Gather(l *specs.Linux, mounts []specs.Mount, manager string, ownDevices bool) (Facts, error) {
-	f := Facts{Manager: manager, OwnDevices: ownDevices}
+// Gather fills in Facts.Host as far as this bundle needs it, and finds the device nodes that the container will
+// have. root is Host.Root; ID and Manager are set.
+func Gather(spec *specs.Spec, f *Facts, root bool) error {
+	r, err := ask(spec, f.Manager, f.ID)
+	if err != nil {
+		return err
+	}
+	if f.Host, err = gatherHost(r, root); err != nil {
+		return err
+	}
+	return f.gatherNodes(spec.Linux, spec.Mounts)
+}
+
+// gatherNodes finds the device nodes besides the default ones: linux.devices, binds of nodes, and binds of
+// directories with nodes in them. It looks at nothing where the rules deny nothing.
+func (f *Facts) gatherNodes(l *specs.Linux, mounts []specs.Mount) error {
 	if l == nil || l.Resources == nil || allowsAll(l.Resources.Devices) {
-		return f, nil
+		return nil
 	}
 	for i, d := range l.Devices {
 		kind := d.Type
@@ -42,10 +53,10 @@ func Gather(l *specs.Linux, mounts []specs.Mount, manager string, ownDevices boo
 			continue
 		}
 		if err := f.bind(i, m.Source, recursive, top); err != nil {
-			return f, fmt.Errorf("mounts[%d]: look for devices in %s: %w", i, m.Source, err)
+			return fmt.Errorf("mounts[%d]: look for devices in %s: %w", i, m.Source, err)
 		}
 	}
-	return f, nil
+	return nil
 }
 
 // nodev tells whether the mount itself, and whether all that is mounted below it, too, gives no access to devices.

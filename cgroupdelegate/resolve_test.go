@@ -43,11 +43,11 @@ func TestDecisions(t *testing.T) {
 		name      string
 		resources string // "" for no resources at all
 		facts     Facts
-	}{
+	}{ // on a host without cgroup v2
 		{"no resources", "", Facts{}},
-		{"no resources as root", "", Facts{OwnDevices: true, Manager: "systemd"}},
+		{"no resources as root", "", Facts{OwnDevices: true}},
 		{"unknown manager", "", Facts{Manager: "foo"}},
-		{"runc spec", devices(denyAll), Facts{Manager: "cgroupfs", Nodes: []Node{null, disk}}},
+		{"runc spec", devices(denyAll), Facts{Nodes: []Node{null, disk}}},
 		{"runc spec disabled", devices(denyAll), Facts{Manager: "disabled"}},
 		{"runc spec with CAP_MKNOD as root", devices(denyAll), Facts{OwnDevices: true}},
 		{"runc spec with fuse", devices(denyAll), Facts{Nodes: []Node{null, fuse}}},
@@ -67,12 +67,12 @@ func TestDecisions(t *testing.T) {
 		{"rule access missing", devices(`[{"allow":true}]`), Facts{}},
 		{"rule access", devices(`[{"allow":true,"access":"rx"}]`), Facts{}},
 		{"rule major", devices(`[{"allow":true,"type":"c","major":-2,"access":"r"}]`), Facts{}},
-		{"memory", `"memory":{"limit":1073741824,"reservation":5,"swap":7}`, Facts{}},
+		{"memory", `"memory":{"limit":1073741824,"reservation":5,"swap":2147483648}`, Facts{}},
 		{"unlimited", `"memory":{"limit":-1,"reservation":0,"swap":-1,"kernel":-1,"kernelTCP":0,"swappiness":0,"useHierarchy":true,"checkBeforeUpdate":true},
 			"cpu":{"quota":-1,"period":100000,"realtimeRuntime":0,"realtimePeriod":0,"idle":0,"burst":0},"pids":{"limit":-1},
 			"blockIO":{"leafWeight":0,"throttleReadBpsDevice":[{"major":8,"minor":0,"rate":0}],"weightDevice":[{"major":8,"minor":0}]},
 			"network":{"classID":0},"unified":{"memory.high":"max"},"rdma":{"mlx5_1":{}}`, Facts{}},
-		{"cpu", `"cpu":{"shares":512,"quota":50000,"period":100000,"burst":1,"cpus":"0-1","mems":"0","idle":1}`, Facts{}},
+		{"cpu", `"cpu":{"shares":512,"quota":50000,"period":100000,"burst":1,"cpus":"0-1","mems":"0"}`, Facts{}},
 		{"pids", `"pids":{"limit":2048}`, Facts{Manager: "systemd"}},
 		{"pids and fuse disabled", devices(denyAll) + `,"pids":{"limit":2048},"memory":{"swappiness":60}`, Facts{Manager: "disabled", Nodes: []Node{fuse}}},
 		{"io", `"blockIO":{"weight":100,"weightDevice":[{"major":8,"minor":0,"weight":50}],"throttleReadBpsDevice":[{"major":8,"minor":0,"rate":1}],
@@ -89,16 +89,17 @@ func TestDecisions(t *testing.T) {
 	mounts := []specs.Mount{{Destination: "/host", Type: "bind", Source: "/dev", Options: []string{"rbind"}}}
 	var got []result
 	for _, c := range cases {
-		l := &specs.Linux{CgroupsPath: "user.slice:mycr:x"}
+		spec := &specs.Spec{Mounts: mounts, Linux: &specs.Linux{CgroupsPath: "user.slice:mycr:x"}}
+		c.facts.Host.Layout = Legacy
 		if c.resources != "" {
 			d := json.NewDecoder(strings.NewReader("{" + c.resources + "}"))
 			d.DisallowUnknownFields()
-			if err := d.Decode(&l.Resources); err != nil {
+			if err := d.Decode(&spec.Linux.Resources); err != nil {
 				t.Fatalf("%s: %v", c.name, err)
 			}
 		}
 		r := result{Name: c.name}
-		plan, err := Resolve(l, mounts, c.facts)
+		plan, err := Resolve(spec, c.facts)
 		if err != nil {
 			r.Error, r.Hint = err.Error(), err.(*Refusal).Hint()
 		} else {
@@ -123,7 +124,7 @@ func TestDecisions(t *testing.T) {
 	if d := cmp.Diff(string(want), string(b)+"\n"); d != "" {
 		t.Error(d)
 	}
-	if _, err := Resolve(nil, nil, Facts{}); err != nil {
+	if _, err := Resolve(&specs.Spec{}, Facts{}); err != nil {
 		t.Error(err)
 	}
 }
@@ -146,7 +147,8 @@ func TestDevicesOfTheHostAreFound(t *testing.T) {
 	plain := t.TempDir()
 	l := rules(t, denyAll)
 	l.Devices = []specs.LinuxDevice{{Path: "/dev/null", Type: "u", Major: 1, Minor: 3}, {Path: "/dev/fifo", Type: "p"}}
-	f, err := Gather(l, []specs.Mount{
+	var f Facts
+	err := f.gatherNodes(l, []specs.Mount{
 		bind("/dev/full", "bind"),
 		bind("/dev/full", "bind", "nodev"),
 		bind("/dev", "rbind"),
@@ -158,7 +160,7 @@ func TestDevicesOfTheHostAreFound(t *testing.T) {
 		bind(plain, "rbind"),
 		bind("/proc", "rbind"),
 		{Destination: "/dev", Type: "tmpfs", Source: "/dev/full"},
-	}, "", false)
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +176,8 @@ func TestDevicesOfTheHostAreFound(t *testing.T) {
 			t.Error(d)
 		}
 	}
-	if f, err = Gather(rules(t, allowAll), []specs.Mount{bind("/dev", "rbind")}, "", false); err != nil || f.Trees != nil {
+	f = Facts{}
+	if err = f.gatherNodes(rules(t, allowAll), []specs.Mount{bind("/dev", "rbind")}); err != nil || f.Trees != nil {
 		t.Errorf("looked for what nobody asked: %v %v", f, err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"mycr/cgroupdelegate"
 	"mycr/hooks"
 	"mycr/linux"
 	"mycr/userns"
@@ -28,6 +29,8 @@ type CreateOptions struct {
 	NoNewKeyring  bool
 	PreserveFDs   int    // this many of the caller's descriptors from 3 on are the process's too
 	Manager       string // of cgroups: "", systemd, cgroupfs, disabled
+	// TrustAnnotations: the bundle's annotations may say what systemd is to set.
+	TrustAnnotations bool
 	Network       string // "", none, host
 	Start         bool   // do not wait for `start`
 	Foreground    bool   // the caller waits, and relays the terminal
@@ -58,7 +61,7 @@ func (r *Root) Create(o CreateOptions) (c *Container, p *Process, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	m := &maker{options: &o, plan: plan, parent: -1, mapped: -1, c: &Container{root: r, dir: d, record: plan.record}}
+	m := &maker{options: &o, plan: plan, parent: -1, reaper: -1, c: &Container{root: r, dir: d, record: plan.record}}
 	defer func() {
 		if err != nil {
 			err = m.abort(err)
@@ -72,11 +75,12 @@ func (r *Root) Create(o CreateOptions) (c *Container, p *Process, err error) {
 	}
 	// PDEATHSIG follows the thread that clones.
 	runtime.LockOSThread()
-	for _, step := range []func() error{m.begin, m.mapIDs, m.describe, m.runtimeHooks, m.commit} {
+	for _, step := range []func() error{m.begin, m.mapIDs, m.describe, m.place, m.runtimeHooks, m.commit} {
 		if err := step(); err != nil {
 			return nil, nil, err
 		}
 	}
+	m.group.Close()
 	d.unlock()
 	return m.c, &m.process, nil
 }
@@ -88,14 +92,20 @@ type maker struct {
 	c       *Container
 	program *linux.Program
 	process Process
-	parent  int // our end of the status socket
-	mapped  int // eventfd on which a reaping init waits for its ids, or -1
+	group   *cgroupdelegate.Making
+	placed  bool // init is in its cgroup
+	parent  int  // our end of the status socket
+	reaper  int  // eventfd on which a reaping init waits for its cgroup and its ids, or -1
 	hooked  bool
 }
 
 // begin starts the child with its orders.
 func (m *maker) begin() error {
 	o := &m.plan.orders
+	var err error
+	if m.group, err = m.plan.cgroup.Begin(); err != nil {
+		return err
+	}
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("make the status socket: %w", err)
@@ -121,13 +131,13 @@ func (m *maker) begin() error {
 	}
 	defer exe.close()
 	if m.options.Reaper {
-		if m.mapped, err = unix.Eventfd(0, unix.EFD_CLOEXEC); err != nil {
+		if m.reaper, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_SEMAPHORE); err != nil {
 			return fail(fmt.Errorf("make an eventfd: %w", err))
 		}
-		m.plan.fds = append(m.plan.fds, m.mapped)
+		m.plan.fds = append(m.plan.fds, m.reaper)
 	}
-	m.program = childProgram(m.plan, exe, sealed, m.options.PreserveFDs, m.mapped)
-	child, err := m.plan.userns.Start(m.program, -1, o.Status, m.parent)
+	m.program = childProgram(m.plan, exe, sealed, m.options.PreserveFDs, m.reaper, m.group.Moves())
+	child, err := m.plan.userns.Start(m.program, m.group.FD(), o.Status, m.parent)
 	if o.Gate >= 0 {
 		unix.Close(o.Gate)
 	}
@@ -135,7 +145,7 @@ func (m *maker) begin() error {
 		return explain(err)
 	}
 	m.process.PID, m.process.PidFD = child.PID, child.PidFD
-	return nil
+	return m.group.Move(child.PID)
 }
 
 // explain adds to a refusal of the kernel what can be found out about it.
@@ -174,15 +184,18 @@ func gateAddress(d *dir) *unix.SockaddrUnix {
 
 // mapIDs gives the child its ids and tells it.
 func (m *maker) mapIDs() error {
+	if m.placeFirst() {
+		if err := m.settle(); err != nil {
+			return err
+		}
+	}
 	if m.plan.userns.User == userns.UserNew {
 		if err := m.plan.ids.Write(m.process.PID); err != nil {
 			return m.preferFault(err)
 		}
 	}
-	if m.mapped >= 0 {
-		if _, err := unix.Write(m.mapped, binary.NativeEndian.AppendUint64(nil, 1)); err != nil {
-			return fmt.Errorf("tell the reaping init: %w", err)
-		}
+	if err := m.tellReaper(); err != nil {
+		return err
 	}
 	mounts, err := m.mountsFromHere()
 	if err != nil {
@@ -194,6 +207,17 @@ func (m *maker) mapIDs() error {
 	}
 	if err != nil {
 		return m.preferFault(errSilent)
+	}
+	return nil
+}
+
+// tellReaper lets a reaping init go one step further.
+func (m *maker) tellReaper() error {
+	if m.reaper < 0 {
+		return nil
+	}
+	if _, err := unix.Write(m.reaper, binary.NativeEndian.AppendUint64(nil, 1)); err != nil {
+		return fmt.Errorf("tell the reaping init: %w", err)
 	}
 	return nil
 }
@@ -286,6 +310,10 @@ func (m *maker) commit() error {
 	record := &m.c.record
 	record.Notes = append(record.Notes, notes...)
 	record.Creating = false
+	if m.plan.userns.Later != 0 { // what init made itself meanwhile
+		now := namespaceInodes(m.process.PID)
+		record.Namespaces["cgroup"], record.Made["cgroup"] = now["cgroup"], now["cgroup"]
+	}
 	if m.options.PidFile != "" {
 		if err := writePidFile(m.options.PidFile, m.process.PID); err != nil {
 			return err

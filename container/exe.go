@@ -40,16 +40,20 @@ func childExe(p *userns.Plan) (*exe, error) {
 	return &exe{fd: fd}, err
 }
 
-// childProgram is what the child does between clone and execve of mycr itself.
-func childProgram(plan *plan, e *exe, sealed, preserve, mapped int) *linux.Program {
+// childProgram is what the child does between clone and execve of mycr itself. moved: somebody moves the
+// process to its cgroup.
+func childProgram(plan *plan, e *exe, sealed, preserve, waiting int, moved bool) *linux.Program {
 	p, o := linux.NewProgram(), &plan.orders
 	p.Call("die with the parent", unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, int(unix.SIGKILL))
 	o.Process.AddEarly(p)
 	if plan.userns.User != userns.UserShared {
 		keepCapabilities(p)
 	}
-	if mapped >= 0 {
-		p.Split("fork from the reaping init", reaper(&o.Process, mapped))
+	if waiting >= 0 {
+		if moved { // before there are two to move
+			p.Call("wait for the cgroup", unix.SYS_READ, waiting, make([]byte, 8), 8)
+		}
+		p.Split("fork from the reaping init", reaper(&o.Process, waiting))
 	}
 	// Go's monitor thread sleeps 20 µs at a time, and takes a fifth of the time
 	// of a process that lives for milliseconds; late timers disturb nobody here.
@@ -76,9 +80,9 @@ func childProgram(plan *plan, e *exe, sealed, preserve, mapped int) *linux.Progr
 // mapped it takes those of the process, and gives up all else. It never
 // executes anything, so its memory belongs to our user namespace and nobody in
 // the container can look into it.
-func reaper(plan *process.Plan, mapped int) *linux.Program {
+func reaper(plan *process.Plan, waiting int) *linux.Program {
 	p := linux.NewProgram()
-	p.Call("wait for the ids", unix.SYS_READ, mapped, make([]byte, 8), 8)
+	p.Call("wait for the ids", unix.SYS_READ, waiting, make([]byte, 8), 8)
 	p.Call("take the process's gid", unix.SYS_SETRESGID, plan.GID, plan.GID, plan.GID)
 	p.Call("take the process's uid", unix.SYS_SETRESUID, plan.UID, plan.UID, plan.UID)
 	p.Call("become undumpable", unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0, 0, 0, 0)

@@ -3,6 +3,7 @@
 package container
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -11,6 +12,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"mycr/cgroupdelegate"
 	"mycr/idmap"
 	"mycr/linux"
 	"mycr/process"
@@ -37,7 +39,9 @@ type ExecOptions struct {
 	PidFile       string
 	ConsoleSocket string
 	PreserveFDs   int
-	Foreground    bool // the caller waits, and relays the terminal
+	Foreground    bool   // the caller waits, and relays the terminal
+	Cgroup        string // path of a cgroup below the container's; "" is the container's
+	IgnorePaused  bool   // join a paused container, and be paused
 }
 
 // Process returns a copy of the configuration's process, from which exec
@@ -87,6 +91,10 @@ func (c *Container) Exec(o ExecOptions) (*Process, error) {
 	case specs.StateRunning, specs.StateCreated:
 	case specs.StateStopped:
 		return nil, errors.New("cannot exec in a stopped container")
+	case StatePaused:
+		if !o.IgnorePaused {
+			return nil, errors.New("cannot exec in a paused container (use --ignore-paused to override)")
+		}
 	default:
 		return nil, fmt.Errorf("cannot exec in a container that is %s", status)
 	}
@@ -105,7 +113,7 @@ func (c *Container) Exec(o ExecOptions) (*Process, error) {
 	j := &joiner{c: c, o: &o, base: base, pidfd: pidfd, console: -1, listener: -1}
 	defer func() { j.fds.close() }()
 	runtime.LockOSThread()
-	for _, step := range []func() error{j.decide, j.openSockets, j.start, j.finish} {
+	for _, step := range []func() error{j.decide, j.decideCgroup, j.openSockets, j.start, j.finish} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -125,6 +133,7 @@ type joiner struct {
 	console  int // where the child sends its terminal, or -1
 	master   int // our end of it, where we relay, or -1
 	listener int // connected to the seccomp agent, or -1
+	entry    cgroupdelegate.Entry
 	fds      descriptors
 	process  Process
 }
@@ -144,6 +153,15 @@ func (j *joiner) decide() error {
 		return err
 	}
 	return j.plan.RaiseLimits()
+}
+
+// decideCgroup finds the container's cgroup and the way into it.
+func (j *joiner) decideCgroup() (err error) {
+	j.entry, err = j.c.record.Cgroup.Enter(j.c.record.PID, j.o.Cgroup)
+	if j.entry.FD >= 0 {
+		j.fds = append(j.fds, j.entry.FD)
+	}
+	return err
 }
 
 func (j *joiner) openSockets() error {
@@ -205,6 +223,17 @@ func (j *joiner) start() error {
 	if flags&unix.CLONE_NEWTIME != 0 {
 		p.OwnMemory()
 	}
+	waiting := -1
+	if j.entry.Unit != "" { // the manager moves a process of our own uid, so before it becomes another's
+		if waiting, err = unix.Eventfd(0, unix.EFD_CLOEXEC); err != nil {
+			unix.Close(pair[1])
+			return fmt.Errorf("make an eventfd: %w", err)
+		}
+		j.fds = append(j.fds, waiting)
+		p.OwnMemory()
+		p.Call("die with the parent", unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, int(unix.SIGKILL))
+		p.Call("wait for the cgroup", unix.SYS_READ, waiting, make([]byte, 8), 8)
+	}
 	j.plan.AddEarly(p)
 	// Nobody in the container may look into us, from before we are in it
 	// (CVE-2016-9962); the memory of a process that was not executed in the
@@ -216,12 +245,22 @@ func (j *joiner) start() error {
 	p.Fork("fork into the container", 0)
 	p.Add(j.plan.Program(options))
 	j.program = p
-	between, err := linux.Clone(0, -1, p, pair[1])
+	between, err := linux.Clone(0, j.entry.FD, p, pair[1])
 	unix.Close(pair[1])
 	if err != nil {
-		return fmt.Errorf("fork: %w", err)
+		return fmt.Errorf("fork into %s: %w", j.entry.Words(), err)
 	}
 	defer unix.Close(between.PidFD)
+	if waiting >= 0 {
+		if err := j.entry.Attach(between.PID); err == nil {
+			_, err = unix.Write(waiting, binary.NativeEndian.AppendUint64(nil, 1))
+		}
+		if err != nil {
+			unix.PidfdSendSignal(between.PidFD, unix.SIGKILL, nil, 0)
+			_, werr := linux.Wait(between.PID)
+			return errors.Join(err, werr)
+		}
+	}
 	sibling, fault, err := linux.ReadForked(j.parent)
 	if _, werr := linux.Wait(between.PID); err == nil {
 		err = werr

@@ -28,7 +28,7 @@ type facts struct {
 // gather asks each room's own Gather. The namespaces are decided on the way,
 // since the maps of a user namespace that is joined are to be seen only from
 // inside.
-func (p *plan) gather() error {
+func (p *plan) gather(o *CreateOptions) error {
 	namespaces, err := userns.Gather(p.spec.Linux)
 	for _, t := range namespaces.Targets {
 		p.fds = append(p.fds, t.FD)
@@ -56,8 +56,8 @@ func (p *plan) gather() error {
 	if f.process, err = process.Gather(p.spec.Process); err != nil {
 		return err
 	}
-	f.cgroup, err = cgroupdelegate.Gather(p.spec.Linux, p.spec.Mounts, "", false)
-	return err
+	f.cgroup.ID, f.cgroup.Manager, f.cgroup.Trusted = o.ID, o.Manager, o.TrustAnnotations
+	return cgroupdelegate.Gather(p.spec, &f.cgroup, f.initial && f.ids.UID == 0)
 }
 
 // initialUserNamespace tells whether this process sees all ids as they are.

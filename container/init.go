@@ -130,6 +130,7 @@ func (c *child) build() error {
 	if err := o.Net.Up(); err != nil {
 		return err
 	}
+	c.tree.BeforeCgroup = c.place
 	if err := c.tree.Mount(); err != nil {
 		return err
 	}
@@ -141,6 +142,21 @@ func (c *child) build() error {
 	if o.Domainname != "" {
 		if err := unix.Setdomainname([]byte(o.Domainname)); err != nil {
 			return fmt.Errorf("domainname: set %q: %w", o.Domainname, err)
+		}
+	}
+	return nil
+}
+
+// place waits until init is in its cgroup, as late as it can, and makes that the root of its cgroup namespace.
+func (c *child) place() error {
+	if c.orders.Cgroup.Wait {
+		if _, err := c.expect(wordPlaced); err != nil {
+			return err
+		}
+	}
+	if c.orders.Cgroup.Unshare {
+		if err := unix.Unshare(unix.CLONE_NEWCGROUP); err != nil {
+			return fmt.Errorf("create a cgroup namespace: %w", err)
 		}
 	}
 	return nil

@@ -90,6 +90,11 @@ func (m *maker) abort(cause error) error {
 		}
 		unix.Close(m.process.PidFD)
 	}
+	if m.group != nil {
+		if err := m.group.Undo(); err != nil {
+			cause = errors.Join(cause, err)
+		}
+	}
 	if m.process.Master != nil {
 		m.process.Master.Close()
 	}

@@ -9,13 +9,15 @@ import (
 	"os"
 	"sort"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"mycr/cgroupdelegate"
 	"mycr/linux"
 )
 
-// Without a cgroup the container's processes are those in a namespace that was
+// The container's processes are those in its cgroup; without one they are those in a namespace that was
 // made for it: its pid namespace, else its user namespace, else its mount
 // namespace.
 
@@ -31,6 +33,25 @@ func (r *Record) mark() (kind string, inode uint64) {
 
 // Pids returns the container's processes, init first, as this process has them.
 func (c *Container) Pids() ([]int, error) {
+	cgroup, err := c.cgroup()
+	if err != nil {
+		return nil, err
+	}
+	var pids []int
+	if cgroup != nil {
+		defer cgroup.Close()
+		if pids, err = cgroup.Pids(); err != nil {
+			return nil, err
+		}
+	} else if pids, err = c.namespacePids(); err != nil {
+		return nil, err
+	}
+	sort.SliceStable(pids, func(i, j int) bool { return pids[i] == c.record.PID && pids[j] != c.record.PID })
+	return pids, nil
+}
+
+// namespacePids finds the processes by the namespace that was made for them.
+func (c *Container) namespacePids() ([]int, error) {
 	if !c.record.alive() && !c.record.SharedPID {
 		return nil, nil
 	}
@@ -55,13 +76,22 @@ func (c *Container) Pids() ([]int, error) {
 			pids = append(pids, pid)
 		}
 	}
-	sort.SliceStable(pids, func(i, j int) bool { return pids[i] == c.record.PID && pids[j] != c.record.PID })
 	return pids, nil
 }
 
 func isMember(pid int, kind string, inode uint64) bool {
 	var st unix.Stat_t
 	return unix.Stat(fmt.Sprintf("/proc/%d/ns/%s", pid, kind), &st) == nil && st.Ino == inode
+}
+
+// has tells whether a process is the container's.
+func (c *Container) has(pid int) bool {
+	if upper := c.record.Cgroup.Limits; upper != "" {
+		now, err := cgroupdelegate.OfProcess(strconv.Itoa(pid))
+		return err == nil && (now == upper || strings.HasPrefix(now, upper+"/"))
+	}
+	kind, inode := c.record.mark()
+	return kind == "" || isMember(pid, kind, inode)
 }
 
 // signalMember sends a signal to a process that still is a member when its
@@ -75,7 +105,7 @@ func (c *Container) signalMember(pid int, signal unix.Signal) error {
 		return fmt.Errorf("open process %d: %w", pid, err)
 	}
 	defer unix.Close(pidfd)
-	if kind, inode := c.record.mark(); kind != "" && !isMember(pid, kind, inode) {
+	if !c.has(pid) {
 		return nil
 	}
 	if err := unix.PidfdSendSignal(pidfd, signal, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
@@ -84,8 +114,8 @@ func (c *Container) signalMember(pid int, signal unix.Signal) error {
 	return nil
 }
 
-// end kills the container's processes and waits until none is left. The end
-// of a pid namespace's init is the end of all in it; where the pid namespace
+// end kills the container's processes, waits until none is left, and removes
+// their cgroup. Without one, the end of a pid namespace's init is the end of all in it; where the pid namespace
 // is another's, members are killed until two scans find none.
 func (c *Container) end() error {
 	pidfd, err := c.record.open()
@@ -100,6 +130,9 @@ func (c *Container) end() error {
 	}
 	if err != nil {
 		return fmt.Errorf("kill process %d: %w", c.record.PID, err)
+	}
+	if c.record.Cgroup.HasCgroup() {
+		return c.record.Cgroup.Remove()
 	}
 	if !c.record.SharedPID {
 		return nil

@@ -36,6 +36,7 @@ type Orders struct {
 	UID, GID uint32
 	SetIDs   bool
 
+	Cgroup     CgroupOrders
 	Rootfs     rootfs.Plan
 	Net        netns.Plan
 	Process    process.Plan
@@ -55,6 +56,12 @@ type Orders struct {
 	DieWithParent bool // the container ends with the mycr that started it
 }
 
+// CgroupOrders is what init does about its cgroup before it mounts one.
+type CgroupOrders struct {
+	Wait    bool // the parent says when init is in its cgroup
+	Unshare bool // init makes a cgroup namespace with its cgroup as root
+}
+
 // Sysctl is one parameter: its key as config.json has it, its path below
 // /proc/sys, and its value.
 type Sysctl struct{ Key, Path, Value string }
@@ -62,6 +69,7 @@ type Sysctl struct{ Key, Path, Value string }
 // The words on the status socket, each the first byte of a message.
 const (
 	wordMapped    = 'm' // parent: ids are mapped; 4 bytes of pid follow
+	wordPlaced    = 'g' // parent: init is in its cgroup
 	wordBorn      = 'b' // child: all is mounted, nothing pivoted
 	wordHooked    = 'h' // parent: its hooks have run
 	wordReady     = 'r' // child: the container is created

@@ -33,6 +33,7 @@ type plan struct {
 	orders Orders
 	exec   execBase
 	hooks  laterHooks
+	cgroup cgroupdelegate.Plan
 	record Record
 	facts  facts
 	fds    descriptors // to be closed when the child has them
@@ -60,7 +61,7 @@ func resolve(o *CreateOptions) (_ *plan, err error) {
 	if err := p.read(o); err != nil {
 		return nil, err
 	}
-	if err := p.gather(); err != nil {
+	if err := p.gather(o); err != nil {
 		return nil, err
 	}
 	if err := p.decide(o); err != nil {
@@ -174,7 +175,7 @@ func (p *plan) decideRootfs(o *CreateOptions) (err error) {
 	facts.OwnIPC = p.userns.Owns(unix.CLONE_NEWIPC)
 	facts.OwnPID = p.userns.Owns(unix.CLONE_NEWPID)
 	facts.OwnMount = p.userns.Owns(unix.CLONE_NEWNS)
-	facts.CallersCgroup = true // no mode of cgroupdelegate makes one yet
+	facts.CallersCgroup = p.cgroup.Mode == cgroupdelegate.None || p.cgroup.Mode == cgroupdelegate.Disabled
 	facts.NoPivot = o.NoPivot
 	facts.MappedUIDs, facts.MappedGIDs = rootfsMaps(p.ids.UIDs), rootfsMaps(p.ids.GIDs)
 	p.orders.Rootfs, err = rootfs.Resolve(p.spec, o.Bundle, facts)
@@ -220,10 +221,19 @@ func (p *plan) decideCgroup(o *CreateOptions) (err error) {
 	// A device node of one's own takes a capability over the first user namespace.
 	const makers = 1<<unix.CAP_MKNOD | 1<<unix.CAP_SYS_ADMIN
 	facts := p.facts.cgroup
-	facts.Manager = o.Manager
+	facts.OwnNamespace = p.userns.Owns(unix.CLONE_NEWCGROUP)
 	facts.OwnDevices = !p.inUserNamespace() && p.orders.Process.Caps.Bounding&makers != 0
-	p.record.Cgroup, err = cgroupdelegate.Resolve(p.spec.Linux, p.spec.Mounts, facts)
-	return err
+	if p.cgroup, err = cgroupdelegate.Resolve(p.spec, facts); err != nil {
+		return err
+	}
+	p.record.Cgroup = p.cgroup.Group()
+	if p.cgroup.HasCgroup() {
+		// The root of a new namespace is the cgroup of who makes it: clone3 with CLONE_INTO_CGROUP takes the
+		// parent's (copy_cgroup_ns in the kernel), and a manager moves the child later.
+		p.orders.Cgroup = CgroupOrders{Wait: p.cgroup.Mode == cgroupdelegate.Systemd, Unshare: p.userns.New&unix.CLONE_NEWCGROUP != 0}
+		p.userns.Later = p.userns.New & unix.CLONE_NEWCGROUP
+	}
+	return nil
 }
 
 func (p *plan) decideOrders(o *CreateOptions) (err error) {
@@ -318,7 +328,7 @@ func (p *plan) describe(o *CreateOptions) {
 	r.Poststart, r.Poststop = len(p.hooks.Poststart) > 0, len(p.hooks.Poststop) > 0
 	r.Reaper = o.Reaper
 	r.SharedPID = p.userns.New&unix.CLONE_NEWPID == 0
-	for _, notes := range [][]string{p.ids.Notes, p.orders.Process.Notes, p.orders.Seccomp.Notes, p.orders.Rootfs.Notes, r.Cgroup.Notes} {
+	for _, notes := range [][]string{p.ids.Notes, p.orders.Process.Notes, p.orders.Seccomp.Notes, p.orders.Rootfs.Notes, p.cgroup.Notes} {
 		r.Notes = append(r.Notes, notes...)
 	}
 }

@@ -47,7 +47,7 @@ type Record struct {
 	Annotations map[string]string   `json:"annotations,omitempty"`
 	Namespaces  map[string]uint64   `json:"namespaces,omitempty"` // inodes, by the words of /proc/PID/ns
 	Made        map[string]uint64   `json:"made,omitempty"`       // those of them that were created for this container
-	Cgroup      cgroupdelegate.Plan `json:"cgroup"`
+	Cgroup      cgroupdelegate.Group `json:"cgroup"`
 	Notes       []string            `json:"notes,omitempty"`
 	Poststart   bool                `json:"poststart,omitempty"` // hooks that start or delete run
 	Poststop    bool                `json:"poststop,omitempty"`
@@ -66,7 +66,7 @@ type State struct {
 	Created     string               `json:"created"`
 	Annotations map[string]string    `json:"annotations,omitempty"`
 	Owner       string               `json:"owner"`
-	Cgroup      string               `json:"cgroup"`
+	Cgroup      string               `json:"cgroup"` // none, or who made it and its path
 	Notes       []string             `json:"notes,omitempty"`
 }
 
@@ -168,6 +168,9 @@ func (c *Container) Status() specs.ContainerState {
 	if !c.record.alive() {
 		return specs.StateStopped
 	}
+	if c.frozen() {
+		return StatePaused
+	}
 	if c.dir.has(gateName) {
 		return specs.StateCreated
 	}
@@ -184,7 +187,7 @@ func (c *Container) State() State {
 func (r *Record) state(status specs.ContainerState) State {
 	s := State{
 		OCIVersion: r.OCIVersion, ID: r.ID, PID: r.PID, Status: status, Bundle: r.Bundle, Rootfs: r.Rootfs,
-		Created: r.Created, Annotations: r.Annotations, Cgroup: string(r.Cgroup.Mode), Notes: r.Notes,
+		Created: r.Created, Annotations: r.Annotations, Cgroup: r.Cgroup.String(), Notes: r.Notes,
 	}
 	if status == specs.StateStopped {
 		s.PID = 0

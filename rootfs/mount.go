@@ -16,6 +16,11 @@ const attach = unix.MOVE_MOUNT_F_EMPTY_PATH | unix.MOVE_MOUNT_T_EMPTY_PATH
 func (t *Tree) Mount() error {
 	for i := range t.plan.Mounts {
 		m := &t.plan.Mounts[i]
+		if m.Type == "cgroup2" {
+			if err := t.beforeCgroup(); err != nil {
+				return err
+			}
+		}
 		err := t.mount(m)
 		if err != nil && m.Implied {
 			err = t.cover(m, err)
@@ -30,8 +35,20 @@ func (t *Tree) Mount() error {
 	if err := t.devices(); err != nil {
 		return err
 	}
+	if err := t.beforeCgroup(); err != nil {
+		return err
+	}
 	t.leaveDev()
 	return step2("enter the root", unix.Fchdir(t.root))
+}
+
+func (t *Tree) beforeCgroup() error {
+	f := t.BeforeCgroup
+	t.BeforeCgroup = nil
+	if f == nil {
+		return nil
+	}
+	return f()
 }
 
 func (t *Tree) mount(m *Mount) error {

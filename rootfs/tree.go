@@ -17,6 +17,10 @@ import (
 type Tree struct {
 	Notes []string // what turned out otherwise than planned, for the user to know
 
+	// BeforeCgroup is called once by Mount, before the first mount that shows the container's
+	// cgroup; at the end where there is none.
+	BeforeCgroup func() error
+
 	plan  *Plan
 	root  int  // the root of the container, as mounted
 	dev   int  // its /dev while Mount needs it; else -1

@@ -96,14 +96,14 @@ func (e *StepError) Unwrap() error { return e.Errno }
 // and clones a sibling, and is gone when Start returns.
 func (p Plan) Start(program *linux.Program, cgroup, status, parent int) (linux.Child, error) {
 	if len(p.Joins) == 0 && p.TimeOffsets == "" {
-		child, err := linux.Clone(p.New, cgroup, program, status)
+		child, err := linux.Clone(p.New&^p.Later, cgroup, program, status)
 		unix.Close(status)
 		if err != nil {
-			return child, &StepError{Step: "create namespaces " + names(p.New), Errno: errnoOf(err)}
+			return child, &StepError{Step: "create namespaces " + names(p.New&^p.Later), Errno: errnoOf(err)}
 		}
 		return child, nil
 	}
-	between, first, rest := linux.NewProgram(), uint64(0), p.New
+	between, first, rest := linux.NewProgram(), uint64(0), p.New&^p.Later
 	between.Call("die with the parent", unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, int(unix.SIGKILL))
 	for _, j := range p.Joins {
 		between.Call(fmt.Sprintf("join %s namespace %s", Name(j.Flag), j.Path), unix.SYS_SETNS, j.FD, j.Flag)
@@ -114,7 +114,7 @@ func (p Plan) Start(program *linux.Program, cgroup, status, parent int) (linux.C
 	if p.TimeOffsets != "" {
 		// The offsets are written between unshare and fork: once a process is in
 		// the namespace they are fixed (EACCES; time_namespaces(7)).
-		first, rest = p.New&unix.CLONE_NEWUSER, p.New&^(unix.CLONE_NEWUSER|unix.CLONE_NEWTIME)
+		first, rest = p.New&unix.CLONE_NEWUSER, rest&^(unix.CLONE_NEWUSER|unix.CLONE_NEWTIME)
 		between.Call("create a time namespace", unix.SYS_UNSHARE, uint64(unix.CLONE_NEWTIME))
 		fd := between.Call("open /proc/self/timens_offsets", unix.SYS_OPENAT, unix.AT_FDCWD, "/proc/self/timens_offsets", unix.O_WRONLY|unix.O_CLOEXEC)
 		between.Call("write linux.timeOffsets", unix.SYS_WRITE, fd, p.TimeOffsets, len(p.TimeOffsets))

@@ -45,6 +45,7 @@ const (
 type Plan struct {
 	User        User
 	New         uint64 // CLONE_NEW* of the namespaces that are created
+	Later       uint64 // those of New that the container's init makes itself, when it is time
 	Joins       []Join // joined before the clone, in this order
 	TimeOffsets string // what /proc/self/timens_offsets gets; "" for none
 	AutoUser    bool   // the bundle did not ask for the user namespace

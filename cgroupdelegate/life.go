@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cgroupdelegate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Pids are the processes of the cgroup's whole subtree, as our pid namespace has them.
+func (c *Cgroup) Pids() ([]int, error) {
+	var pids []int
+	err := c.walk(func(at *Cgroup) error {
+		here, err := at.procs()
+		if errors.Is(err, unix.EOPNOTSUPP) { // a threaded one; its processes are listed above it
+			return nil
+		}
+		pids = append(pids, here...)
+		return err
+	})
+	return pids, err
+}
+
+// walk visits the subtree, children first; cgroups that vanish meanwhile are passed over.
+func (c *Cgroup) walk(visit func(*Cgroup) error) error {
+	entries, err := c.entries()
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if !e.IsDir() {
+			continue
+		}
+		below, err := c.Open(e.Name())
+		if errors.Is(err, ErrGone) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		err = below.walk(visit)
+		below.Close()
+		if err != nil {
+			return err
+		}
+	}
+	if err := visit(c); err != nil && !errors.Is(err, ErrGone) {
+		return err
+	}
+	return nil
+}
+
+func (c *Cgroup) entries() ([]os.DirEntry, error) {
+	fd, err := unix.Openat(c.fd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, c.failed("open", ".", err)
+	}
+	dir := os.NewFile(uintptr(fd), c.Path)
+	defer dir.Close()
+	entries, err := dir.ReadDir(-1)
+	if err != nil && !errors.Is(err, unix.ENOENT) {
+		return nil, fmt.Errorf("read cgroup %s: %w", c.Path, err)
+	}
+	return entries, nil
+}
+
+// event is a value of cgroup.events: populated or frozen.
+func (c *Cgroup) event(key string) (bool, error) {
+	text, err := c.Read("cgroup.events")
+	if err != nil {
+		return false, err
+	}
+	for line := range strings.SplitSeq(text, "\n") {
+		if name, value, _ := strings.Cut(line, " "); name == key {
+			return value == "1", nil
+		}
+	}
+	return false, fmt.Errorf("cgroup.events of cgroup %s has no %q", c.Path, key)
+}
+
+// populated tells whether there is a process in the subtree.
+func (c *Cgroup) populated() (bool, error) { return c.event("populated") }
+
+// await waits until a value of cgroup.events is as wanted. The kernel wakes
+// poll(2) for POLLPRI when the file changes; see cgroups(7).
+func (c *Cgroup) await(key string, want bool, limit time.Duration) error {
+	fd, err := unix.Openat(c.fd, "cgroup.events", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return c.failed("open", "cgroup.events", err)
+	}
+	defer unix.Close(fd)
+	deadline := time.Now().Add(limit)
+	for {
+		unix.Pread(fd, make([]byte, 256), 0) // arms the notification
+		is, err := c.event(key)
+		if err != nil || is == want {
+			return err
+		}
+		left := time.Until(deadline)
+		if left <= 0 {
+			return fmt.Errorf("cgroup %s: %q is still %v after %v", c.Path, key, is, limit)
+		}
+		if _, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLPRI}}, int(left.Milliseconds())+1); err != nil && !errors.Is(err, unix.EINTR) {
+			return fmt.Errorf("wait for cgroup %s: %w", c.Path, err)
+		}
+	}
+}
+
+// Frozen tells whether the cgroup is frozen, or about to be.
+func (c *Cgroup) Frozen() (bool, error) {
+	text, err := c.Read("cgroup.freeze")
+	return text == "1", err
+}
+
+// Freeze stops or continues all processes of the subtree and waits until the
+// kernel has done so. What cannot be frozen in time continues.
+func (c *Cgroup) Freeze(frozen bool) error {
+	text := "0"
+	if frozen {
+		text = "1"
+	}
+	if err := c.Write("cgroup.freeze", text); err != nil {
+		return err
+	}
+	err := c.await("frozen", frozen, patience)
+	if err != nil && frozen {
+		err = errors.Join(err, c.Write("cgroup.freeze", "0"))
+	}
+	return err
+}
+
+// Kill kills all processes of the subtree, also those that fork meanwhile and
+// those that are frozen, and waits until there is none.
+func (c *Cgroup) Kill() error {
+	err := c.Write("cgroup.kill", "1")
+	if errors.Is(err, unix.ENOENT) { // before Linux 5.14
+		return c.killEach()
+	}
+	if err != nil {
+		return err
+	}
+	return c.await("populated", false, patience)
+}
+
+// killEach kills until none is left; what is frozen cannot fork in between.
+func (c *Cgroup) killEach() error {
+	if err := c.Freeze(true); err != nil {
+		return err
+	}
+	pids, err := c.Pids()
+	if err != nil {
+		return err
+	}
+	for _, pid := range pids {
+		if pid > 0 {
+			unix.Kill(pid, unix.SIGKILL)
+		}
+	}
+	if err := c.Write("cgroup.freeze", "0"); err != nil {
+		return err
+	}
+	return c.await("populated", false, patience)
+}
+
+// Remove kills what is left in the container's cgroup and removes it, with the
+// scope. One that is gone already is no error.
+func (g *Group) Remove() error {
+	if g.Unit == "" {
+		return g.remove(nil)
+	}
+	if err := g.empty(); err != nil {
+		return err
+	}
+	b, err := g.dial()
+	if err != nil {
+		if g.gone() { // nobody is needed to remove what is not there
+			return nil
+		}
+		return err
+	}
+	defer b.close()
+	return g.remove(b)
+}
+
+func (g *Group) remove(b *bus) error {
+	if err := g.empty(); err != nil {
+		return err
+	}
+	for i := len(g.Made) - 1; i >= 0; i-- {
+		err := removeDirectory(g.Made[i])
+		if g.Made[i] != g.Limits && (errors.Is(err, unix.EBUSY) || errors.Is(err, unix.ENOTEMPTY)) {
+			break // it has others in it: one above the container's, or one that create found in use
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if b == nil || g.Unit == "" {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	return b.stopUnit(ctx, g.Unit)
+}
+
+// empty kills the processes and removes the cgroups that the container, or
+// mycr for it, made in the one with the limits.
+func (g *Group) empty() error {
+	if g.Limits == "" {
+		return nil
+	}
+	c, err := Open(g.Limits)
+	if errors.Is(err, ErrGone) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if busy, err := c.populated(); err == nil && busy {
+		if err := c.Kill(); err != nil && !errors.Is(err, ErrGone) {
+			return err
+		}
+	}
+	return c.walk(func(at *Cgroup) error {
+		if at == c {
+			return nil
+		}
+		return removeDirectory(at.Path)
+	})
+}
+
+// gone tells whether the cgroup with the limits is not there.
+func (g *Group) gone() bool {
+	if g.Limits == "" {
+		return true
+	}
+	c, err := Open(g.Limits)
+	if err == nil {
+		c.Close()
+	}
+	return errors.Is(err, ErrGone)
+}
+
+// removeDirectory removes an empty cgroup; one that is gone is no error.
+func removeDirectory(name string) error {
+	if err := unix.Rmdir(path.Join(MountPoint, name)); err != nil && !errors.Is(err, unix.ENOENT) {
+		return fmt.Errorf("remove cgroup %s: %w", name, err)
+	}
+	return nil
+}
+
+// dial reaches the manager of a stored scope, however little this command's
+// environment says.
+func (g *Group) dial() (*bus, error) {
+	facts, err := gatherBus()
+	if err != nil {
+		return nil, err
+	}
+	m, err := findManager(facts)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	return m.dial(ctx)
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package container
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"mycr/idmap"
+	"mycr/linux"
+	"mycr/userns"
+)
+
+// placeFirst tells whether init has to be in its cgroup before it gets its
+// ids: where a manager moves it, it moves a process of our own uid only, and
+// where a reaping init is to fork, one process only.
+func (m *maker) placeFirst() bool {
+	if !m.group.Moves() {
+		return false
+	}
+	if m.reaper >= 0 {
+		return true
+	}
+	if m.plan.userns.User == userns.UserShared {
+		return false
+	}
+	host, mapped := idmap.ToHost(m.plan.ids.UIDs, m.plan.ids.SetupUID)
+	return !mapped || host != m.plan.facts.ids.UID
+}
+
+// settle waits until init is in its cgroup, and gives that to its owner.
+func (m *maker) settle() error {
+	m.placed = true
+	if err := m.group.Settle(m.process.PID); err != nil {
+		return m.preferFault(err)
+	}
+	if m.plan.cgroup.Give && m.group.Group().Path != "" {
+		if err := m.giveCgroup(); err != nil {
+			return fmt.Errorf("give the cgroup to process.user: %w", err)
+		}
+	}
+	m.c.record.Cgroup = m.group.Group()
+	if m.group.Moves() && m.reaper >= 0 {
+		return m.tellReaper()
+	}
+	return nil
+}
+
+// place tells init that it is in its cgroup.
+func (m *maker) place() error {
+	if !m.placed {
+		if err := m.settle(); err != nil {
+			return err
+		}
+	}
+	if m.plan.orders.Cgroup.Wait {
+		if err := say(m.parent, wordPlaced, nil); err != nil {
+			return m.preferFault(errSilent)
+		}
+	}
+	return nil
+}
+
+// giveCgroup makes process.user the owner of the cgroup, as runtime-spec says.
+// Root of any user namespace may do so itself.
+func (m *maker) giveCgroup() error {
+	user := m.plan.spec.Process.User
+	uid, gid := user.UID, user.GID
+	if m.plan.userns.User != userns.UserShared {
+		var known [2]bool
+		uid, known[0] = idmap.ToHost(m.plan.ids.UIDs, uid)
+		gid, known[1] = idmap.ToHost(m.plan.ids.GIDs, gid)
+		if !known[0] || !known[1] {
+			return fmt.Errorf("process.user %d:%d is not mapped", user.UID, user.GID)
+		}
+	}
+	if uid == uint32(os.Geteuid()) && gid == uint32(os.Getegid()) {
+		return m.group.Give(func(int, []string) error { return nil })
+	}
+	return m.group.Give(func(dir int, names []string) error {
+		if os.Geteuid() == 0 {
+			for _, name := range names {
+				if err := unix.Fchownat(dir, name, int(uid), int(gid), 0); err != nil {
+					return fmt.Errorf("%s: give to %d:%d: %w", name, uid, gid, err)
+				}
+			}
+			return nil
+		}
+		return m.chownInside(dir, names, uid, gid)
+	})
+}
+
+// chownInside changes owners from inside a user namespace that has our own id
+// and all subordinate ones.
+func (m *maker) chownInside(dir int, names []string, uid, gid uint32) error {
+	ids, err := idmap.Resolve(&specs.Linux{}, specs.User{}, m.plan.facts.ids)
+	if err != nil {
+		return err
+	}
+	inUID, knownUID := idmap.ToContainer(ids.UIDs, uid)
+	inGID, knownGID := idmap.ToContainer(ids.GIDs, gid)
+	if !knownUID || !knownGID {
+		return fmt.Errorf("%d:%d are not subordinate ids of the caller", uid, gid)
+	}
+	mapped, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+	if err != nil {
+		return fmt.Errorf("make an eventfd: %w", err)
+	}
+	defer unix.Close(mapped)
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("make a socket pair: %w", err)
+	}
+	defer unix.Close(pair[0])
+	p := linux.NewProgram()
+	p.OwnMemory()
+	p.Call("die with the parent", unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, int(unix.SIGKILL))
+	p.Call("wait for the ids", unix.SYS_READ, mapped, make([]byte, 8), 8)
+	for _, name := range names {
+		p.Call(fmt.Sprintf("%s: give to %d:%d", name, uid, gid), unix.SYS_FCHOWNAT, dir, name, inUID, inGID, 0)
+	}
+	child, err := linux.Clone(unix.CLONE_NEWUSER, -1, p, pair[1])
+	unix.Close(pair[1])
+	if err != nil {
+		return fmt.Errorf("create a user namespace: %w", err)
+	}
+	defer unix.Close(child.PidFD)
+	err = ids.Write(child.PID)
+	if err == nil {
+		_, err = unix.Write(mapped, binary.NativeEndian.AppendUint64(nil, 1))
+	}
+	if err != nil {
+		unix.PidfdSendSignal(child.PidFD, unix.SIGKILL, nil, 0)
+	}
+	status, werr := linux.Wait(child.PID)
+	if err = errors.Join(err, werr); err != nil || status == 0 {
+		return err
+	}
+	if fault, err := linux.ReadReport(pair[0]); err == nil {
+		return fmt.Errorf("%s: %w", p.What(fault.Step), fault.Errno)
+	}
+	return errors.New("the process that changes the owner: " + describeEnd(status))
+}
