@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/pflag"
@@ -44,7 +45,16 @@ func TestEnginesLinesAreUnderstood(t *testing.T) {
 			&execute{pidFile: "/p", file: "/spec", detach: true, tty: true, consoleSocket: "/tmp/conmon-term.X"}, "CID"},
 		{"podman kill", "kill --all CID 9", globals{}, &kill{all: true}, "CID 9"},
 		{"podman delete", "delete --force CID", globals{}, &remove{force: true}, "CID"},
-		{"podman update", "update --resources=/tmp/podmanX CID", globals{}, &later{name: "update"}, ""},
+		{"podman update", "update --resources=/tmp/podmanX CID", globals{}, &changeLimits{file: "/tmp/podmanX"}, "CID"},
+		{"containerd update", "--root /run/r/ns --log LOG --log-format json update --resources=- ID",
+			globals{root: "/run/r/ns", logPath: log, logFormat: "json"}, &changeLimits{file: "-"}, "ID"},
+		{"cri-o update", "--root /r update --resources - ID", globals{root: "/r"}, &changeLimits{file: "-"}, "ID"},
+		{"podman pause", "pause CID", globals{}, &pause{}, "CID"},
+		{"podman resume", "resume CID", globals{}, &resume{}, "CID"},
+		{"go-runc events", "events --stats ID", globals{}, &events{once: true, interval: 5 * time.Second}, "ID"},
+		{"go-runc events, again and again", "events --interval=30s ID", globals{}, &events{interval: 30 * time.Second}, "ID"},
+		{"exec into a cgroup below", "exec --cgroup sub --ignore-paused ID true", globals{}, &execute{cgroup: "sub", ignorePaused: true}, "ID true"},
+		{"annotations", "run --trust-annotations ID", globals{}, &run{creation: creation{trustAnnotations: true}}, "ID"},
 		{"buildah create", "--systemd-cgroup create --bundle /b --pid-file /b/pid --no-new-keyring NAME", globals{systemdCgroup: true},
 			&create{creation{bundle: "/b", pidFile: "/b/pid", noNewKeyring: true}}, "NAME"},
 		{"containerd create", "--root /run/r/ns --log LOG --log-format json --systemd-cgroup create --bundle /b --pid-file /b/init.pid --console-socket /tmp/pty1/pty.sock ID",
@@ -151,6 +161,18 @@ func TestWrongLinesAreRefused(t *testing.T) {
 		{"run a b", "run takes fewer words", 1},
 		{"kill", "kill needs more words", 1},
 		{"kill a b c", "kill takes fewer words", 1},
+		{"update", "update needs more words", 1},
+		{"update --memory 0 x", "0 would change nothing; -1 is no limit", 1},
+		{"update --memory 1x x", `"1x" is neither an amount such as`, 1},
+		{"update --cpu-share -1 x", `invalid argument "-1" for "--cpu-share"`, 1},
+		{"update --blkio-weight 70000 x", `invalid argument "70000" for "--blkio-weight"`, 1},
+		{"update --l3-cache-schema L3:0=f x", "Intel RDT: this version of mycr cannot do it yet", 1},
+		{"update --mem-bw-schema=MB:0=20 x", "Intel RDT: this version of mycr cannot do it yet", 1},
+		{"pause", "pause needs more words", 1},
+		{"resume a b", "resume takes fewer words", 1},
+		{"events", "events needs more words", 1},
+		{"events --interval soon x", `invalid argument "soon" for "--interval"`, 1},
+		{"stats --stream=maybe", `invalid argument "maybe" for "--stream"`, 1},
 		{"restore --lsm-mount-context", "flag needs an argument: --lsm-mount-context", 1},
 		{"create --preserve-fds x c", `invalid argument "x" for "--preserve-fds"`, 1},
 		{"--log-format xml state c", `--log-format: "xml" is none of text, json`, 1},

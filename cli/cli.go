@@ -52,8 +52,8 @@ type about struct {
 
 // names are all commands, in the order of help.
 var names = [...]string{
-	"do", "run", "create", "start", "exec", "kill", "delete", "state", "list", "ps", "spec", "features",
-	"update", "pause", "resume", "events", "checkpoint", "restore", "help",
+	"do", "run", "create", "start", "exec", "kill", "delete", "state", "list", "ps", "stats", "events",
+	"update", "pause", "resume", "spec", "features", "checkpoint", "restore", "help",
 }
 
 // named returns the command of that name, nil if there is none.
@@ -77,6 +77,16 @@ func named(word string) command {
 		return &execute{}
 	case "ps":
 		return &ps{}
+	case "stats":
+		return &stats{}
+	case "events":
+		return &events{}
+	case "update":
+		return &changeLimits{}
+	case "pause":
+		return &pause{}
+	case "resume":
+		return &resume{}
 	case "do":
 		return &do{}
 	case "spec":
@@ -85,7 +95,7 @@ func named(word string) command {
 		return &featuresOf{}
 	case "help":
 		return &help{}
-	case "update", "pause", "resume", "events", "checkpoint", "restore":
+	case "checkpoint", "restore":
 		return &later{name: word}
 	}
 	return nil

@@ -17,7 +17,7 @@ import (
 // creation are the flags that create and run share.
 type creation struct {
 	bundle, pidFile, consoleSocket, pidfdSocket string
-	noPivot, noNewKeyring                       bool
+	noPivot, noNewKeyring, trustAnnotations     bool
 	preserveFDs                                 int
 }
 
@@ -28,6 +28,7 @@ func (c *creation) define(f *pflag.FlagSet) {
 	f.StringVar(&c.pidfdSocket, "pidfd-socket", "", "send a pidfd of the container's init to the unix socket `PATH`")
 	f.BoolVar(&c.noPivot, "no-pivot", false, "move the root mount instead of pivot_root, as on an initramfs")
 	f.BoolVar(&c.noNewKeyring, "no-new-keyring", false, "keep the caller's session keyring")
+	f.BoolVar(&c.trustAnnotations, "trust-annotations", false, "obey annotations of config.json that name properties of systemd")
 	f.IntVar(&c.preserveFDs, "preserve-fds", 0, "pass `N` descriptors from 3 on, those of LISTEN_FDS among them")
 }
 
@@ -36,6 +37,7 @@ func (c *creation) options(s *session, id string) (container.CreateOptions, erro
 	o := container.CreateOptions{
 		ID: id, Bundle: c.bundle, PidFile: c.pidFile, ConsoleSocket: c.consoleSocket,
 		NoPivot: c.noPivot, NoNewKeyring: c.noNewKeyring, PreserveFDs: c.preserveFDs, Manager: s.manager(),
+		TrustAnnotations: c.trustAnnotations,
 	}
 	if c.preserveFDs < 0 {
 		return o, fmt.Errorf("--preserve-fds: %d is negative", c.preserveFDs)

@@ -20,6 +20,7 @@ import (
 type execute struct {
 	file                                string
 	detach, tty, noNewPrivs             bool
+	ignorePaused                        bool
 	pidFile, consoleSocket, pidfdSocket string
 	cwd, user, apparmor, label, cgroup  string
 	env, caps                           []string
@@ -53,8 +54,8 @@ func (e *execute) flags(f *pflag.FlagSet) {
 	f.IntVar(&e.preserveFDs, "preserve-fds", 0, "pass `N` descriptors from 3 on")
 	f.StringVar(&e.apparmor, "apparmor", "", "AppArmor `PROFILE`")
 	f.StringVar(&e.label, "process-label", "", "SELinux `LABEL`")
-	f.StringVar(&e.cgroup, "cgroup", "", "`PATH` below the container's cgroup; not in this version yet")
-	f.Bool("ignore-paused", false, "accepted, for no container of this version is paused")
+	f.StringVar(&e.cgroup, "cgroup", "", "`PATH` of a cgroup below the container's, for the process to be in")
+	f.BoolVar(&e.ignorePaused, "ignore-paused", false, "join a paused container too; the process begins when it is resumed")
 	f.Bool("no-subreaper", false, "accepted, for exec adopts no orphans")
 	f.MarkHidden("no-subreaper")
 	e.set = f
@@ -85,7 +86,7 @@ func (e *execute) run(s *session, args []string) (int, error) {
 	}
 	o := container.ExecOptions{
 		Process: p, PidFile: e.pidFile, ConsoleSocket: e.consoleSocket,
-		PreserveFDs: e.preserveFDs, Foreground: !e.detach,
+		PreserveFDs: e.preserveFDs, Foreground: !e.detach, Cgroup: e.cgroup, IgnorePaused: e.ignorePaused,
 	}
 	s.debug("exec %q in %s", p.Args, c.ID())
 	if e.detach {
@@ -118,8 +119,6 @@ func (e *execute) stay(s *session, c *container.Container, o container.ExecOptio
 
 func (e *execute) check(args []string) error {
 	switch {
-	case e.cgroup != "":
-		return errors.New("--cgroup: this version of mycr cannot do it yet")
 	case e.preserveFDs < 0:
 		return fmt.Errorf("--preserve-fds: %d is negative", e.preserveFDs)
 	case e.file == "" && len(args) < 2:

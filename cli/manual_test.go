@@ -218,7 +218,7 @@ func TestCompletionsAreScripts(t *testing.T) {
 		t.Skip("no bash here")
 	}
 	for line, want := range map[string]string{
-		"mycr sta":                 "start state",
+		"mycr sta":                 "start state stats",
 		"mycr --root /x feat":      "features",
 		"mycr --root /x run --det": "--detach",
 		"mycr delete --fo":         "--force",

@@ -82,6 +82,7 @@ func (s *session) foregroundRun(root *container.Root, flags *creation, o contain
 		}
 	}
 	status, err := f.wait(p)
+	s.tellNotes(c.Verdict(status))
 	if !keep {
 		notes, derr := root.Delete(o.ID, true)
 		s.tellNotes(notes)
