@@ -57,7 +57,7 @@ func (p *Plan) HasCgroup() bool { return p.Mode != None && p.Mode != Disabled }
 // Facts is what Resolve needs to know beyond the bundle; Gather finds Host, Nodes and Trees.
 type Facts struct {
 	ID      string
-	Manager string // --cgroup-manager: "", systemd, cgroupfs or disabled
+	Manager string // --cgroup-manager: "", systemd, cgroupfs or disabled; None: a cgroup only for limits
 	Trusted bool   // --trust-annotations
 	Host    Host
 
@@ -122,6 +122,9 @@ func Resolve(spec *specs.Spec, f Facts) (Plan, error) {
 	}
 	// Where a root filters devices, the filter is what is asked; else it would add nothing.
 	r.filter = f.Host.Root && devices != nil
+	if r.manager == None {
+		return Plan{Mode: None}, nil
+	}
 	p, refusal, err := r.climb(&f)
 	switch {
 	case err != nil:

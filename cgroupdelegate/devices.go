@@ -109,7 +109,7 @@ func withoutCgroup(rules []specs.LinuxDeviceCgroup, mounts []specs.Mount, f Fact
 	if f.OwnDevices {
 		return &Refusal{
 			Cause: "linux.resources.devices: denies devices that the container can make or mount for itself " +
-				"(CAP_MKNOD or CAP_SYS_ADMIN in process.capabilities, and no user namespace); this version of mycr cannot enforce that yet",
+				"(CAP_MKNOD or CAP_SYS_ADMIN in process.capabilities, and no user namespace), which takes a cgroup to keep it from",
 			Remedy: "take CAP_MKNOD and CAP_SYS_ADMIN out of process.capabilities, or use --cgroup-manager disabled to run without the rules",
 		}
 	}

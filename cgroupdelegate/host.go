@@ -84,7 +84,10 @@ func layout(matters bool) string {
 // gatherHost looks at as much as a ladder for this request needs.
 func gatherHost(r *request, root bool) (h Host, err error) {
 	h.Root = root
-	if h.Layout = layout(r.asks() != "" || r.manager != ""); h.Layout != Unified || r.manager == Disabled {
+	if r.manager == Disabled || r.manager == None {
+		return h, nil
+	}
+	if h.Layout = layout(r.asks() != "" || r.manager != ""); h.Layout != Unified {
 		return h, nil
 	}
 	if h.Own, err = OfProcess("self"); err != nil {

@@ -23,10 +23,12 @@ type request struct {
 	filter      bool     // the rules need the kernel's filter of devices
 }
 
+// ask reads the request. The manager None is that of a container which gets a
+// cgroup only where something needs one.
 func ask(spec *specs.Spec, manager, id string) (*request, error) {
 	r := &request{manager: manager, id: id, annotations: spec.Annotations}
 	switch manager {
-	case "", Systemd, Cgroupfs, Disabled:
+	case "", None, Systemd, Cgroupfs, Disabled:
 	default:
 		return nil, &Refusal{Cause: "--cgroup-manager " + manager + ": unknown", Remedy: "--cgroup-manager systemd, cgroupfs or disabled"}
 	}
@@ -49,6 +51,9 @@ func ask(spec *specs.Spec, manager, id string) (*request, error) {
 	r.rules = spec.Linux.Resources.Devices
 	var err error
 	r.limits, r.old, err = limitsOf(spec.Linux.Resources)
+	if r.manager == None && r.asks() != "" {
+		r.manager = ""
+	}
 	return r, err
 }
 

@@ -4,6 +4,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"golang.org/x/term"
 
 	"mycr/bundle"
+	"mycr/cgroupdelegate"
 	"mycr/container"
 	"mycr/linux"
 	"mycr/process"
@@ -89,7 +91,7 @@ func (d *do) run(s *session, args []string) (int, error) {
 		s.note(note)
 	}
 	o := container.CreateOptions{
-		ID: id, Bundle: "/", Spec: made, Network: d.Network, Manager: s.manager(),
+		ID: id, Bundle: "/", Spec: made, Network: d.Network, Manager: cmp.Or(s.manager(), cgroupdelegate.None),
 		Start: true, Foreground: true, Reaper: true, DieWithParent: true,
 	}
 	status, err := s.foregroundRun(root, &creation{}, o, &foreground{impatient: true}, false)

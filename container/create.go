@@ -31,11 +31,11 @@ type CreateOptions struct {
 	Manager       string // of cgroups: "", systemd, cgroupfs, disabled
 	// TrustAnnotations: the bundle's annotations may say what systemd is to set.
 	TrustAnnotations bool
-	Network       string // "", none, host
-	Start         bool   // do not wait for `start`
-	Foreground    bool   // the caller waits, and relays the terminal
-	Reaper        bool   // a reaping init is process 1, the process its child
-	DieWithParent bool
+	Network          string // "", none, host
+	Start            bool   // do not wait for `start`
+	Foreground       bool   // the caller waits, and relays the terminal
+	Reaper           bool   // a reaping init is process 1, the process its child
+	DieWithParent    bool
 }
 
 // Process is a process in a container that this mycr made and has to wait for.

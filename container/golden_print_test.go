@@ -40,7 +40,7 @@ func decision(t *testing.T, p *plan, err error) []byte {
 			Orders     Orders
 			Later      laterHooks
 			Cgroup     cgroupdelegate.Plan
-		}{p.userns, p.ids, p.orders, p.hooks, p.record.Cgroup}
+		}{p.userns, p.ids, p.orders, p.hooks, p.cgroup}
 	}
 	text, err := json.Marshal(v)
 	if err != nil {
@@ -111,7 +111,7 @@ func readable(v any) any {
 			switch n, _ := e.(json.Number); {
 			case k == "Filter":
 				v[k] = digest(e)
-			case k == "New" || k == "Flag" && n != "":
+			case k == "New" || k == "Later" || k == "Flag" && n != "":
 				v[k] = bits(n, func(bit int) string { return userns.Name(1 << bit) })
 			case k == "Bounding" || k == "Effective" || k == "Permitted" || k == "Inheritable" || k == "Ambient" || k == "Available":
 				v[k] = bits(n, process.CapabilityName)

@@ -45,6 +45,8 @@ const (
 	allCaps = 1<<(lastCap+1) - 1
 )
 
+var controllers = []string{"cpuset", "cpu", "io", "memory", "pids"}
+
 // situations by the name that golden files have.
 func situations(name string) situation {
 	limits := make([]process.Limit, unix.RLIMIT_RTTIME+1)
@@ -61,6 +63,10 @@ func situations(name string) situation {
 		},
 	}}
 	f := &s.facts
+	f.cgroup.Host = cgroupdelegate.Host{ // a login session
+		Layout: cgroupdelegate.Unified, Own: "/user.slice/user-1000.slice/session-2.scope",
+		ManagerCgroup: "/user.slice/user-1000.slice/user@1000.service", ManagerControllers: controllers, Nearest: "/",
+	}
 	switch name {
 	case "user", "single": // an ordinary user, with subordinate ids or without
 		s.ordinary, f.initial = true, true
@@ -77,7 +83,14 @@ func situations(name string) situation {
 		f.ids.Privileged = true
 		f.ids.OuterUIDs, f.ids.OuterGIDs = outerOwn, outerOwn
 		f.process.OOMScoreAdj, f.process.Bounding = 200, allCaps
+	case "hybrid": // an ordinary user where there is no cgroup v2
+		s = situations("user")
+		f.cgroup.Host = cgroupdelegate.Host{Layout: cgroupdelegate.Legacy}
 	case "root":
+		f.cgroup.Host = cgroupdelegate.Host{
+			Layout: cgroupdelegate.Unified, Root: true, Own: "/init.scope", NoManager: &cgroupdelegate.Refusal{Cause: "no systemd"},
+			Nearest: "/", NearestWritable: true, NearestControllers: controllers,
+		}
 		f.initial, f.ids.Privileged = true, true
 		f.process.CapSysResource, f.process.Bounding = true, allCaps
 	}
@@ -91,6 +104,7 @@ func decideIn(s situation, spec *specs.Spec, targets []userns.Target, o CreateOp
 	if err := p.read(&o); err != nil {
 		return nil, err
 	}
+	p.facts.cgroup.ID, p.facts.cgroup.Manager = o.ID, o.Manager
 	var err error
 	f := userns.Facts{Ordinary: s.ordinary, Targets: targets}
 	if p.userns, err = userns.Resolve(p.spec.Linux, f); err != nil {
@@ -140,6 +154,9 @@ func TestGoldenPlans(t *testing.T) {
 		{"docker", "root", "", nil},
 		{"docker", "root", disabled, nil},
 		{"docker-limits", "user", "", nil},
+		{"docker-limits", "inside", "", nil},
+		{"docker-limits", "root", "", nil},
+		{"docker-limits", "hybrid", "", nil},
 		{"docker-limits", "user", disabled, nil},
 		{"docker-limits", "inside", disabled, nil},
 		{"docker-limits", "root", disabled, nil},
@@ -154,10 +171,12 @@ func TestGoldenPlans(t *testing.T) {
 		{"containerd", "inside", disabled, nil},
 		{"containerd", "root", "", nil},
 		{"containerd", "root", disabled, nil},
+		{"containerd-limits", "root", "", []userns.Target{roots}},
 		{"containerd-limits", "user", disabled, []userns.Target{roots}},
 		{"containerd-limits", "inside", disabled, []userns.Target{roots}},
 		{"containerd-limits", "root", disabled, []userns.Target{roots}},
 		{"podman-root", "user", "", nil},
+		{"podman-root", "root", "", nil},
 		{"podman-root", "root", disabled, nil},
 		{"podman-privileged", "inside", disabled, nil},
 		{"podman-privileged", "root", disabled, nil},
@@ -174,6 +193,9 @@ func TestGoldenPlans(t *testing.T) {
 		{"lab1", "inside", "", nil},
 		{"lab1", "root", "", nil},
 		{"lab2", "user", "", nil},
+		{"lab2", "inside", "", nil},
+		{"lab2", "root", "", nil},
+		{"lab2", "hybrid", "", nil},
 		{"lab2", "user", disabled, nil},
 		{"lab2", "root", disabled, nil},
 		{"lab3", "user", "", []userns.Target{sibling}},

@@ -137,7 +137,30 @@ func (c *Container) Kill(signal unix.Signal, all bool) (note string, err error) 
 }
 
 // killAll signals each process of the container; one that is stopped has none.
+// In a cgroup none escapes by forking meanwhile.
 func (c *Container) killAll(signal unix.Signal) error {
+	cgroup, err := c.cgroup()
+	if err != nil {
+		return err
+	}
+	if cgroup == nil {
+		return c.signalAll(signal)
+	}
+	defer cgroup.Close()
+	if signal == unix.SIGKILL {
+		return cgroup.Kill()
+	}
+	if frozen, err := cgroup.Frozen(); err != nil || frozen {
+		return errors.Join(err, c.signalAll(signal))
+	}
+	if err := cgroup.Freeze(true); err != nil {
+		return err
+	}
+	err = c.signalAll(signal)
+	return errors.Join(err, cgroup.Freeze(false))
+}
+
+func (c *Container) signalAll(signal unix.Signal) error {
 	pids, err := c.Pids()
 	if err != nil {
 		return err

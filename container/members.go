@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -43,6 +44,7 @@ func (c *Container) Pids() ([]int, error) {
 		if pids, err = cgroup.Pids(); err != nil {
 			return nil, err
 		}
+		pids = slices.DeleteFunc(pids, func(pid int) bool { return pid == 0 }) // of a pid namespace that we do not see
 	} else if pids, err = c.namespacePids(); err != nil {
 		return nil, err
 	}

@@ -34,25 +34,25 @@ const (
 
 // Record is a container's truth on disk.
 type Record struct {
-	Version     int                 `json:"version"`
-	ID          string              `json:"id"`
-	Created     string              `json:"created"` // RFC 3339 with nanoseconds, UTC
-	Creating    bool                `json:"creating,omitempty"`
-	PID         int                 `json:"pid"`
-	StartTime   uint64              `json:"startTime"` // field 22 of /proc/PID/stat, in clock ticks after boot
-	BootID      string              `json:"bootID"`
-	OCIVersion  string              `json:"ociVersion"`
-	Bundle      string              `json:"bundle"`
-	Rootfs      string              `json:"rootfs"`
-	Annotations map[string]string   `json:"annotations,omitempty"`
-	Namespaces  map[string]uint64   `json:"namespaces,omitempty"` // inodes, by the words of /proc/PID/ns
-	Made        map[string]uint64   `json:"made,omitempty"`       // those of them that were created for this container
+	Version     int                  `json:"version"`
+	ID          string               `json:"id"`
+	Created     string               `json:"created"` // RFC 3339 with nanoseconds, UTC
+	Creating    bool                 `json:"creating,omitempty"`
+	PID         int                  `json:"pid"`
+	StartTime   uint64               `json:"startTime"` // field 22 of /proc/PID/stat, in clock ticks after boot
+	BootID      string               `json:"bootID"`
+	OCIVersion  string               `json:"ociVersion"`
+	Bundle      string               `json:"bundle"`
+	Rootfs      string               `json:"rootfs"`
+	Annotations map[string]string    `json:"annotations,omitempty"`
+	Namespaces  map[string]uint64    `json:"namespaces,omitempty"` // inodes, by the words of /proc/PID/ns
+	Made        map[string]uint64    `json:"made,omitempty"`       // those of them that were created for this container
 	Cgroup      cgroupdelegate.Group `json:"cgroup"`
-	Notes       []string            `json:"notes,omitempty"`
-	Poststart   bool                `json:"poststart,omitempty"` // hooks that start or delete run
-	Poststop    bool                `json:"poststop,omitempty"`
-	SharedPID   bool                `json:"sharedPID,omitempty"` // init's death does not end the others
-	Reaper      bool                `json:"reaper,omitempty"`    // init hands signals on to the process, and waits
+	Notes       []string             `json:"notes,omitempty"`
+	Poststart   bool                 `json:"poststart,omitempty"` // hooks that start or delete run
+	Poststop    bool                 `json:"poststop,omitempty"`
+	SharedPID   bool                 `json:"sharedPID,omitempty"` // init's death does not end the others
+	Reaper      bool                 `json:"reaper,omitempty"`    // init hands signals on to the process, and waits
 }
 
 // State is what `state` and `list` print: specs.State with what runc adds.
