@@ -125,9 +125,9 @@ func (a *asked) cpuTime(l *Limits) {
 	switch {
 	case quota == unlimited:
 	case bursting && (burst.value > quota || burst.value+quota > maxQuota):
-		a.refuse(burst.field, "is above the quota of %d microseconds", quota)
-	case !bursting && was.burst > quota:
-		a.refuse(asking, "is below the burst of %d microseconds that the cgroup has (cpu.max.burst)", was.burst)
+		a.refuse(burst.field, "is too much for the quota of %d microseconds", quota)
+	case !bursting && asking != "" && (was.burst > quota || was.burst+quota > maxQuota):
+		a.refuse(asking, "does not go with the burst of %d microseconds that the cgroup has (cpu.max.burst)", was.burst)
 	}
 	writeBurst := bursting && !a.usual(burst.value, 0)
 	// The kernel refuses a burst above the quota of the moment, and a quota below the burst of the moment.

@@ -22,7 +22,7 @@ const filterName = "mycr_devices"
 // and CAP_NET_ADMIN, or CAP_SYS_ADMIN, in the initial user namespace.
 func (c *Cgroup) filterDevices(rules []specs.LinuxDeviceCgroup) error {
 	if err := c.replaceFilter(rules); err != nil {
-		return fmt.Errorf("filter the devices of cgroup %s: %w", c.Path, err)
+		return fmt.Errorf("linux.resources.devices: filter the devices of cgroup %s: %w", c.Path, err)
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ type inForce struct {
 	idle                 bool
 	memory, swap         uint64 // limits in bytes, or unlimited
 	memoryKnown          bool   // the cgroup has memory.current
+	swapKnown            bool   // and the kernel counts swap
 	memoryUsed, swapUsed uint64 // bytes
 }
 
@@ -37,7 +38,7 @@ func (c *Cgroup) inForce() (inForce, error) {
 			return f, err
 		}
 	}
-	f.memoryKnown = c.Has("memory.current")
+	f.memoryKnown, f.swapKnown = c.Has("memory.current"), c.Has("memory.swap.max")
 	if !c.Has("cpu.max") {
 		return f, nil
 	}

@@ -148,8 +148,8 @@ func (a *asked) limits() Limits {
 	a.cpusets(&l)
 	for _, f := range numberFiles {
 		n, given := a.numbers[f.name]
-		if !given {
-			continue
+		if !given || f.name == "memory.swap.max" && n.value == unlimited && a.was != nil && !a.was.swapKnown {
+			continue // the kernel could not limit swap
 		}
 		if f.name == "pids.max" { // never left out: a scope has systemd's DefaultTasksMax
 			l.property(f.property, max(n.value, 1)) // systemd knows no 0; a cgroup with a process in it is full either way

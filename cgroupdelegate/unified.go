@@ -14,7 +14,7 @@ import (
 // replaces the plain one, so that systemd gets it too.
 func (a *asked) unified(m map[string]string) {
 	for _, key := range sortedKeys(m) {
-		f := field(fmt.Sprintf("unified[%q]", key), m[key])
+		f := field(fmt.Sprintf("unified[%q]", key), strings.ReplaceAll(strings.TrimSpace(m[key]), "\n", "; "))
 		controller, rest, dotted := strings.Cut(key, ".")
 		switch {
 		case strings.ContainsRune(key, '/'):
