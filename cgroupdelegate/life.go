@@ -42,6 +42,9 @@ func (c *Cgroup) walk(visit func(*Cgroup) error) error {
 		if errors.Is(err, ErrGone) {
 			continue
 		}
+		if errors.Is(err, unix.EACCES) {
+			return &closedError{path.Join(c.Path, e.Name()), err}
+		}
 		if err != nil {
 			return err
 		}
@@ -137,16 +140,20 @@ func (c *Cgroup) Freeze(frozen bool) error {
 }
 
 // Kill kills all processes of the subtree, also those that fork meanwhile and
-// those that are frozen, and waits until there is none.
+// those that are frozen, and waits until there is none. Systemd removes a scope
+// without processes at once.
 func (c *Cgroup) Kill() error {
 	err := c.Write("cgroup.kill", "1")
-	if errors.Is(err, unix.ENOENT) { // before Linux 5.14
-		return c.killEach()
+	switch {
+	case errors.Is(err, unix.ENOENT): // before Linux 5.14
+		err = c.killEach()
+	case err == nil:
+		err = c.await("populated", false, patience)
 	}
-	if err != nil {
-		return err
+	if errors.Is(err, ErrGone) {
+		return nil
 	}
-	return c.await("populated", false, patience)
+	return err
 }
 
 // killEach kills until none is left; what is frozen cannot fork in between.
@@ -169,14 +176,16 @@ func (c *Cgroup) killEach() error {
 	return c.await("populated", false, patience)
 }
 
+// Foreign is how the caller changes what belongs to its subordinate ids: it
+// makes directories readable that a container has closed, and removes others,
+// in the order given, all by absolute paths.
+type Foreign func(open, remove []string) error
+
 // Remove kills what is left in the container's cgroup and removes it, with the
 // scope. One that is gone already is no error.
-func (g *Group) Remove() error {
-	if g.Unit == "" {
-		return g.remove(nil)
-	}
-	if err := g.empty(); err != nil {
-		return err
+func (g *Group) Remove(foreign Foreign) error {
+	if err := g.empty(foreign); err != nil || g.Unit == "" {
+		return errors.Join(err, g.removeMade(foreign))
 	}
 	b, err := g.dial()
 	if err != nil {
@@ -186,33 +195,44 @@ func (g *Group) Remove() error {
 		return err
 	}
 	defer b.close()
-	return g.remove(b)
+	return g.remove(b, foreign)
 }
 
-func (g *Group) remove(b *bus) error {
-	if err := g.empty(); err != nil {
+func (g *Group) remove(b *bus, foreign Foreign) error {
+	if err := g.empty(foreign); err != nil {
 		return err
 	}
+	if err := g.removeMade(foreign); err != nil || b == nil || g.Unit == "" {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := b.stopUnit(ctx, g.Unit); err != nil {
+		return err
+	}
+	// systemd leaves one behind in which it found cgroups that it may not remove.
+	return removeDirectories([]string{g.Limits}, foreign)
+}
+
+// removeMade removes the directories that mycr made and that have no others in
+// them: one above the container's may by now, and create may have found the
+// container's in use.
+func (g *Group) removeMade(foreign Foreign) error {
 	for i := len(g.Made) - 1; i >= 0; i-- {
-		err := removeDirectory(g.Made[i])
+		err := removeDirectories(g.Made[i:i+1], foreign)
 		if g.Made[i] != g.Limits && (errors.Is(err, unix.EBUSY) || errors.Is(err, unix.ENOTEMPTY)) {
-			break // it has others in it: one above the container's, or one that create found in use
+			return nil
 		}
 		if err != nil {
 			return err
 		}
 	}
-	if b == nil || g.Unit == "" {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	return b.stopUnit(ctx, g.Unit)
+	return nil
 }
 
 // empty kills the processes and removes the cgroups that the container, or
 // mycr for it, made in the one with the limits.
-func (g *Group) empty() error {
+func (g *Group) empty(foreign Foreign) error {
 	if g.Limits == "" {
 		return nil
 	}
@@ -225,16 +245,65 @@ func (g *Group) empty() error {
 	}
 	defer c.Close()
 	if busy, err := c.populated(); err == nil && busy {
-		if err := c.Kill(); err != nil && !errors.Is(err, ErrGone) {
+		if err := c.Kill(); err != nil {
 			return err
 		}
 	}
-	return c.walk(func(at *Cgroup) error {
-		if at == c {
+	below, err := c.below(foreign)
+	if err != nil {
+		return err
+	}
+	return removeDirectories(below, foreign)
+}
+
+// below lists the paths of the cgroups in c, children first. A container may
+// have closed some to its owner.
+func (c *Cgroup) below(foreign Foreign) ([]string, error) {
+	for opened := map[string]bool{}; ; {
+		var all []string
+		err := c.walk(func(at *Cgroup) error {
+			if at != c {
+				all = append(all, at.Path)
+			}
 			return nil
+		})
+		var closed *closedError
+		if !errors.As(err, &closed) || opened[closed.path] {
+			return all, err
 		}
-		return removeDirectory(at.Path)
-	})
+		opened[closed.path] = true
+		if err := foreign([]string{path.Join(MountPoint, closed.path)}, nil); err != nil {
+			return nil, fmt.Errorf("open cgroup %s: %w", closed.path, err)
+		}
+	}
+}
+
+// closedError is a cgroup that the caller may not look into.
+type closedError struct {
+	path string
+	error
+}
+
+// removeDirectories removes cgroups in the order given; those that are gone are
+// no error.
+func removeDirectories(names []string, foreign Foreign) error {
+	for i, name := range names {
+		err := unix.Rmdir(path.Join(MountPoint, name))
+		if errors.Is(err, unix.EACCES) { // of a directory that belongs to a subordinate id
+			rest := make([]string, 0, len(names)-i)
+			for _, name := range names[i:] {
+				rest = append(rest, path.Join(MountPoint, name))
+			}
+			err = foreign(nil, rest)
+			if err == nil {
+				return nil
+			}
+		}
+		if err != nil && !errors.Is(err, unix.ENOENT) {
+			return fmt.Errorf("remove cgroup %s: %w", name, err)
+		}
+	}
+	return nil
 }
 
 // gone tells whether the cgroup with the limits is not there.
@@ -247,14 +316,6 @@ func (g *Group) gone() bool {
 		c.Close()
 	}
 	return errors.Is(err, ErrGone)
-}
-
-// removeDirectory removes an empty cgroup; one that is gone is no error.
-func removeDirectory(name string) error {
-	if err := unix.Rmdir(path.Join(MountPoint, name)); err != nil && !errors.Is(err, unix.ENOENT) {
-		return fmt.Errorf("remove cgroup %s: %w", name, err)
-	}
-	return nil
 }
 
 // dial reaches the manager of a stored scope, however little this command's

@@ -34,16 +34,14 @@ type Making struct {
 const patience = 10 * time.Second
 
 // Begin makes a cgroup that mycr makes by itself; a manager is called in the
-// background meanwhile. Made cgroups are undone where it fails.
+// background meanwhile. With an error comes what is to be undone.
 func (p *Plan) Begin() (*Making, error) {
 	m := &Making{plan: p, group: Group{Manager: p.Mode}}
 	switch p.Mode {
 	case Systemd:
 		m.dial()
 	case Delegated, Cgroupfs:
-		if err := m.makeDirectories(); err != nil {
-			return nil, errors.Join(err, m.Undo())
-		}
+		return m, m.makeDirectories()
 	}
 	return m, nil
 }
@@ -352,12 +350,12 @@ func (m *Making) Close() {
 //
 // A scope that systemd did not report is not touched: it may be another's of
 // the same name, and without its process it goes by itself.
-func (m *Making) Undo() error {
+func (m *Making) Undo(foreign Foreign) error {
 	defer m.Close()
 	if m.dialled != nil {
 		<-m.dialled
 	}
-	return m.group.remove(m.bus)
+	return m.group.remove(m.bus, foreign)
 }
 
 // Give makes the cgroup of the processes somebody's: chown gets the directory

@@ -91,7 +91,7 @@ func (m *maker) abort(cause error) error {
 		unix.Close(m.process.PidFD)
 	}
 	if m.group != nil {
-		if err := m.group.Undo(); err != nil {
+		if err := m.group.Undo(removeForeign); err != nil {
 			cause = errors.Join(cause, err)
 		}
 	}

@@ -134,7 +134,7 @@ func (c *Container) end() error {
 		return fmt.Errorf("kill process %d: %w", c.record.PID, err)
 	}
 	if c.record.Cgroup.HasCgroup() {
-		return c.record.Cgroup.Remove()
+		return c.record.Cgroup.Remove(removeForeign)
 	}
 	if !c.record.SharedPID {
 		return nil

@@ -3,12 +3,9 @@
 package container
 
 import (
-	"encoding/binary"
-	"errors"
 	"fmt"
 	"os"
 
-	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"mycr/idmap"
@@ -91,58 +88,16 @@ func (m *maker) giveCgroup() error {
 			}
 			return nil
 		}
-		return m.chownInside(dir, names, uid, gid)
+		return withAllIDs(m.plan.facts.ids, func(p *linux.Program, ids *idmap.Plan) error {
+			inUID, knownUID := idmap.ToContainer(ids.UIDs, uid)
+			inGID, knownGID := idmap.ToContainer(ids.GIDs, gid)
+			if !knownUID || !knownGID {
+				return fmt.Errorf("%d:%d are not subordinate ids of the caller", uid, gid)
+			}
+			for _, name := range names {
+				p.Call(fmt.Sprintf("%s: give to %d:%d", name, uid, gid), unix.SYS_FCHOWNAT, dir, name, inUID, inGID, 0)
+			}
+			return nil
+		})
 	})
-}
-
-// chownInside changes owners from inside a user namespace that has our own id
-// and all subordinate ones.
-func (m *maker) chownInside(dir int, names []string, uid, gid uint32) error {
-	ids, err := idmap.Resolve(&specs.Linux{}, specs.User{}, m.plan.facts.ids)
-	if err != nil {
-		return err
-	}
-	inUID, knownUID := idmap.ToContainer(ids.UIDs, uid)
-	inGID, knownGID := idmap.ToContainer(ids.GIDs, gid)
-	if !knownUID || !knownGID {
-		return fmt.Errorf("%d:%d are not subordinate ids of the caller", uid, gid)
-	}
-	mapped, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
-	if err != nil {
-		return fmt.Errorf("make an eventfd: %w", err)
-	}
-	defer unix.Close(mapped)
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return fmt.Errorf("make a socket pair: %w", err)
-	}
-	defer unix.Close(pair[0])
-	p := linux.NewProgram()
-	p.OwnMemory()
-	p.Call("die with the parent", unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, int(unix.SIGKILL))
-	p.Call("wait for the ids", unix.SYS_READ, mapped, make([]byte, 8), 8)
-	for _, name := range names {
-		p.Call(fmt.Sprintf("%s: give to %d:%d", name, uid, gid), unix.SYS_FCHOWNAT, dir, name, inUID, inGID, 0)
-	}
-	child, err := linux.Clone(unix.CLONE_NEWUSER, -1, p, pair[1])
-	unix.Close(pair[1])
-	if err != nil {
-		return fmt.Errorf("create a user namespace: %w", err)
-	}
-	defer unix.Close(child.PidFD)
-	err = ids.Write(child.PID)
-	if err == nil {
-		_, err = unix.Write(mapped, binary.NativeEndian.AppendUint64(nil, 1))
-	}
-	if err != nil {
-		unix.PidfdSendSignal(child.PidFD, unix.SIGKILL, nil, 0)
-	}
-	status, werr := linux.Wait(child.PID)
-	if err = errors.Join(err, werr); err != nil || status == 0 {
-		return err
-	}
-	if fault, err := linux.ReadReport(pair[0]); err == nil {
-		return fmt.Errorf("%s: %w", p.What(fault.Step), fault.Errno)
-	}
-	return errors.New("the process that changes the owner: " + describeEnd(status))
 }

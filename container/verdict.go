@@ -7,36 +7,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
-
-	"mycr/cgroupdelegate"
 )
-
-// Verdict says which limits the kernel enforced on a container that has ended
-// with this exit status, a line each; none where it ended well. It is asked as
-// soon as the end is known: systemd removes the cgroup of a scope that has no
-// process left, and the numbers with it.
-func (c *Container) Verdict(status int) []string {
-	g := &c.record.Cgroup
-	if status == 0 || g.Path == "" {
-		return nil
-	}
-	return verdict{id: c.record.ID, path: g.Path, limits: g.Limits, read: readCgroup}.lines()
-}
-
-// readCgroup returns the text of a cgroup's file. Where it cannot be read there is
-// nothing to tell, which is no error: what the container did is told without.
-func readCgroup(name, file string) string {
-	c, err := cgroupdelegate.Open(name)
-	if err != nil {
-		return ""
-	}
-	defer c.Close()
-	text, err := c.Read(file)
-	if err != nil {
-		return ""
-	}
-	return text
-}
 
 // verdict looks at a container's cgroup and those above it, for a limit there
 // holds for the container too.
@@ -44,6 +15,9 @@ type verdict struct {
 	id           string
 	path, limits string // of a Group
 	read         func(cgroup, file string) string
+	// Where the cgroup is gone, files are its last ones, and before is what was
+	// counted above it when the container began. Else before is nil.
+	files, before map[string]string
 }
 
 func (v verdict) lines() []string {
@@ -56,21 +30,34 @@ func (v verdict) lines() []string {
 	return lines
 }
 
-// memory: the kernel counts the killed where they were, and the limit that was
-// reached where it is (memory.events.local, Linux 5.2); where it is nowhere, it was
-// the host that had none left.
+// memory: the kernel counts the killed where they were and above, and the limit
+// that was reached where it is (memory.events.local, Linux 5.2); where it is
+// nowhere, it was the host that had none left.
 func (v verdict) memory() string {
-	killed := v.event(v.limits, "memory.events", "oom_kill")
+	killed, above := v.event(v.limits, "memory.events", "oom_kill"), path.Dir(v.limits)
+	if v.before != nil {
+		killed = max(killed, v.since(above, "memory.events", "oom_kill"))
+	}
 	if killed == 0 {
 		return ""
 	}
 	line := fmt.Sprintf("the kernel killed %d %s of %s for want of memory: ", killed, plural(killed, "process", "processes"), v.id)
+	if v.before != nil && v.since(above, "memory.events", "oom") > v.since(above, "memory.events.local", "oom") {
+		return line + v.reached(v.limits, "memory", "linux.resources.memory.limit", " bytes")
+	}
 	for at := range v.upwards() {
 		if v.event(at, "memory.events.local", "oom") > 0 {
 			return line + v.reached(at, "memory", "linux.resources.memory.limit", " bytes")
 		}
 	}
 	return line + "the host had none left" + v.peak(v.limits, "memory", " bytes")
+}
+
+// since is how much more is counted in the cgroup above than when the container
+// began.
+func (v verdict) since(above, file, key string) uint64 {
+	now, then := v.event(above, file, key), count(v.before[path.Join(above, file)], key)
+	return max(now, then) - then
 }
 
 // pids: before Linux 6.11 a refused fork is counted where it was tried, since then
@@ -80,7 +67,11 @@ func (v verdict) pids() string {
 	if refused == 0 {
 		return ""
 	}
-	line := fmt.Sprintf("the kernel refused %d %s of %s: ", refused, plural(refused, "fork", "forks"), v.id)
+	atLeast := ""
+	if v.before != nil {
+		atLeast = "at least "
+	}
+	line := fmt.Sprintf("the kernel refused %s%d %s of %s: ", atLeast, refused, plural(refused, "fork", "forks"), v.id)
 	for at := range v.upwards() {
 		most, limited := v.number(at, "pids.max")
 		if peak, known := v.number(at, "pids.peak"); limited && (!known || peak >= most) {
@@ -97,10 +88,15 @@ func (v verdict) reached(at, controller, field, unit string) string {
 	if limited {
 		value = strconv.FormatUint(most, 10)
 	}
-	if at == v.limits || strings.HasPrefix(at, v.limits+"/") {
+	if own(at, v.limits) {
 		return fmt.Sprintf("it reached %s.max (%s: %s)%s", controller, field, value, v.peak(v.limits, controller, unit))
 	}
 	return fmt.Sprintf("the cgroup %s above it reached %s.max, %s%s%s", at, controller, value, unit, v.peak(at, controller, unit))
+}
+
+// own tells a cgroup of the container from one above it.
+func own(cgroup, limits string) bool {
+	return cgroup == limits || strings.HasPrefix(cgroup, limits+"/")
 }
 
 // peak is the most that a cgroup ever used, where the kernel keeps it.
@@ -121,9 +117,13 @@ func (v verdict) upwards() func(func(string) bool) {
 	}
 }
 
-// event is a count of one of the files with a key and a number in each line.
 func (v verdict) event(cgroup, file, key string) uint64 {
-	for line := range strings.SplitSeq(v.read(cgroup, file), "\n") {
+	return count(v.read(cgroup, file), key)
+}
+
+// count is a number of one of the files with a key and a number in each line.
+func count(text, key string) uint64 {
+	for line := range strings.SplitSeq(text, "\n") {
 		if name, value, _ := strings.Cut(line, " "); name == key {
 			n, _ := strconv.ParseUint(value, 10, 64)
 			return n
