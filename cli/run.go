@@ -81,8 +81,9 @@ func (s *session) foregroundRun(root *container.Root, flags *creation, o contain
 			return note, err
 		}
 	}
+	witness := c.Witness()
 	status, err := f.wait(p)
-	s.tellNotes(c.Verdict(status))
+	s.tellNotes(witness.Verdict(status))
 	if !keep {
 		notes, derr := root.Delete(o.ID, true)
 		s.tellNotes(notes)

@@ -58,7 +58,7 @@ func (u *changeLimits) flags(f *pflag.FlagSet) {
 	limit(u, f, &u.memory.KernelTCP, parseBytes, "kernel-memory-tcp", "")
 	for _, name := range [...]string{"l3-cache-schema", "mem-bw-schema"} {
 		f.Func(name, "", func(string) error {
-			return errors.New("Intel RDT: this version of mycr cannot do it yet")
+			return errors.New("schemas of Intel RDT: this version of mycr cannot do it yet")
 		})
 	}
 	for _, name := range [...]string{"cpu-rt-period", "cpu-rt-runtime", "kernel-memory", "kernel-memory-tcp", "l3-cache-schema", "mem-bw-schema"} {

@@ -15,9 +15,10 @@ type verdict struct {
 	id           string
 	path, limits string // of a Group
 	read         func(cgroup, file string) string
-	// Where the cgroup is gone, files are its last ones, and before is what was
-	// counted above it when the container began. Else before is nil.
-	files, before map[string]string
+	// gone: the numbers of the container's cgroups are the last that were seen of them.
+	gone bool
+	// before is what was counted above when the container began, where that is needed.
+	before map[string]string
 }
 
 func (v verdict) lines() []string {
@@ -35,8 +36,8 @@ func (v verdict) lines() []string {
 // nowhere, it was the host that had none left.
 func (v verdict) memory() string {
 	killed, above := v.event(v.limits, "memory.events", "oom_kill"), path.Dir(v.limits)
-	if v.before != nil {
-		killed = max(killed, v.since(above, "memory.events", "oom_kill"))
+	if v.before != nil { // of the kills above one at least is the container's
+		killed = max(killed, min(v.since(above, "memory.events", "oom_kill"), 1))
 	}
 	if killed == 0 {
 		return ""
@@ -68,7 +69,7 @@ func (v verdict) pids() string {
 		return ""
 	}
 	atLeast := ""
-	if v.before != nil {
+	if v.gone {
 		atLeast = "at least "
 	}
 	line := fmt.Sprintf("the kernel refused %s%d %s of %s: ", atLeast, refused, plural(refused, "fork", "forks"), v.id)

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"mycr/cgroupdelegate"
 )
 
 // A container of a user is one level below the cgroup with its limits, which is
@@ -70,16 +72,62 @@ func TestVerdictNamesTheLimit(t *testing.T) {
 	}
 }
 
+// When systemd was quicker, the cgroup above still knows.
+func TestVerdictWithoutTheCgroup(t *testing.T) {
+	kept := map[string]string{
+		ownLimits + "/memory.events": "max 12\noom 0\noom_kill 0", ownLimits + "/memory.max": "134217728", ownLimits + "/memory.peak": "134217728",
+		ownPath + "/memory.events.local": "max 12\noom 0", ownPath + "/pids.events": "max 4", ownPath + "/pids.max": "100",
+	}
+	pids := "the kernel refused at least 4 forks of c: it reached pids.max (linux.resources.pids.limit: 100)"
+	for _, test := range []struct {
+		name          string
+		before, after map[string]string // of /user.slice
+		want          []string
+	}{
+		{"nothing was killed", map[string]string{"memory.events": "oom 3\noom_kill 3", "memory.events.local": "oom 0"},
+			map[string]string{"memory.events": "oom 3\noom_kill 3", "memory.events.local": "oom 0"}, []string{pids}},
+		{"killed for its own limit", map[string]string{"memory.events": "oom 3\noom_kill 3", "memory.events.local": "oom 1"},
+			map[string]string{"memory.events": "oom 4\noom_kill 5", "memory.events.local": "oom 1"},
+			[]string{"the kernel killed 1 process of c for want of memory: it reached memory.max (linux.resources.memory.limit: 134217728), peak 134217728 bytes", pids}},
+		{"killed for the limit above", map[string]string{"memory.events": "oom 3\noom_kill 3", "memory.events.local": "oom 1"},
+			map[string]string{"memory.events": "oom 4\noom_kill 4", "memory.events.local": "oom 2", "memory.max": "4096"},
+			[]string{"the kernel killed 1 process of c for want of memory: the cgroup /user.slice above it reached memory.max, 4096 bytes", pids}},
+		{"killed for the host", map[string]string{"memory.events": "oom 3\noom_kill 3", "memory.events.local": "oom 0"},
+			map[string]string{"memory.events": "oom 3\noom_kill 4", "memory.events.local": "oom 0"},
+			[]string{"the kernel killed 1 process of c for want of memory: the host had none left, peak 134217728 bytes", pids}},
+		{"nobody knew before", nil, map[string]string{"memory.events": "oom 3\noom_kill 3"}, []string{pids}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			v := verdict{id: "c", path: ownPath, limits: ownLimits, gone: true}
+			if test.before != nil {
+				v.before = map[string]string{}
+				for file, text := range test.before {
+					v.before["/user.slice/"+file] = text
+				}
+			}
+			v.read = func(cgroup, file string) string {
+				if cgroup == "/user.slice" {
+					return test.after[file]
+				}
+				return kept[cgroup+"/"+file]
+			}
+			if diff := cmp.Diff(test.want, v.lines()); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
 // Where all went well nobody is told of it, and without a cgroup nothing is known.
 func TestVerdictIsForFailures(t *testing.T) {
-	c := &Container{}
-	if got := c.Verdict(137); got != nil {
-		t.Errorf("%q", got)
-	}
-	c.record.Cgroup.Path, c.record.Cgroup.Limits = "/nope/container", "/nope"
-	for _, status := range []int{0, 137} {
-		if got := c.Verdict(status); got != nil {
-			t.Errorf("%d: %q", status, got)
+	for _, group := range []cgroupdelegate.Group{
+		{}, {Path: "/nope/container", Limits: "/nope"}, {Path: "/nope/container", Limits: "/nope", Unit: "nope.scope"},
+	} {
+		for _, status := range []int{0, 137} {
+			c := &Container{record: Record{Cgroup: group}}
+			if got := c.Witness().Verdict(status); got != nil {
+				t.Errorf("%v, %d: %q", group, status, got)
+			}
 		}
 	}
 }
