@@ -51,7 +51,7 @@ func (m *machine) arguments(disk, snapshot string) []string {
 		"-kernel", filepath.Join(m.dir, "kernel"), "-initrd", filepath.Join(m.dir, "initrd"),
 		"-append", "console=ttyS0 earlyprintk=ttyS0 loglevel=6 systemd.unified_cgroup_hierarchy=1 " +
 			"systemd.show_status=1 mitigations=off panic=-1",
-		"-drive", "if=virtio,format=raw,snapshot=" + snapshot + ",file=" + disk,
+		"-drive", "if=virtio,format=raw,cache=unsafe,snapshot=" + snapshot + ",file=" + disk,
 		"-drive", "if=virtio,format=raw,readonly=on,file=" + m.payload,
 		"-serial", "file:" + m.path("console"),
 		"-qmp", "unix:" + m.path("qmp") + ",server=on,wait=off",
