@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -82,8 +83,12 @@ func (m manager) dial(ctx context.Context) (*bus, error) {
 	ctx, cancel := withPatience(ctx)
 	defer cancel()
 	var tried []string
-	for _, address := range m.Addresses {
-		b, err := m.dialOne(ctx, address)
+	for i, address := range m.Addresses {
+		// Of one that hangs, time has to be left for the next.
+		deadline, _ := ctx.Deadline()
+		share, done := context.WithTimeout(ctx, time.Until(deadline)/time.Duration(len(m.Addresses)-i))
+		b, err := m.dialOne(share, address)
+		done()
 		if err == nil {
 			return b, nil
 		}
@@ -171,45 +176,59 @@ func (b *bus) hello(ctx context.Context, fd int) error {
 	hello := b.call(busName, busPath, busName+".Hello")
 	owned := b.call(busName, busPath, busName+".NameHasOwner", systemdName)
 	if _, err := b.answer(ctx, hello); err != nil {
-		return fmt.Errorf("Hello: %w", err)
+		return fmt.Errorf("say Hello: %w", err)
 	}
 	body, err := b.answer(ctx, owned)
 	if err != nil {
-		return fmt.Errorf("NameHasOwner: %w", err)
+		return fmt.Errorf("ask NameHasOwner: %w", err)
 	}
-	if yes, ok := first[bool](body); !ok || !yes {
-		return errors.New("systemd is not on this bus")
+	if yes, ok := first[bool](body); ok && yes {
+		return nil
+	}
+	// A bus that our connection started by its socket has no systemd on it yet:
+	// dbus-daemon keeps calls for it until it comes. Any other bus answers at
+	// once that it cannot start it.
+	if _, err := b.answer(ctx, b.call(systemdName, systemdPath, busName+".Peer.Ping")); err != nil {
+		return fmt.Errorf("systemd is not on this bus: %w", err)
 	}
 	return nil
 }
 
 // authenticate is SASL EXTERNAL without a uid: the peer takes the one that it
 // sees in SO_PEERCRED, so that it is right in however many user namespaces.
+//
+// BEGIN is sent before the answers are read, as sd-bus does: systemd that reads
+// it together with a call leaves the call where it is until more comes (seen in
+// version 252).
 func (b *bus) authenticate() error {
-	if _, err := b.socket.WriteString("\x00AUTH EXTERNAL\r\nDATA\r\n"); err != nil {
+	if _, err := b.socket.WriteString("\x00AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n"); err != nil {
 		return err
 	}
-	for answers := 0; ; answers++ {
-		line, err := b.in.ReadString('\n')
-		if err != nil {
-			return err
-		}
-		word, _, _ := strings.Cut(strings.TrimSpace(line), " ")
-		switch {
-		case word == "DATA" && answers == 0:
-		case word == "OK" && answers == 0:
-			// systemd before 246 asks for no data, and answers ours with a second OK or an ERROR.
-			if _, err := b.in.ReadString('\n'); err != nil {
-				return err
-			}
-			fallthrough
-		case word == "OK" && answers == 1:
-			_, err = b.socket.WriteString("BEGIN\r\n")
-			return err
-		default:
-			return fmt.Errorf("the answer is %q", strings.TrimSpace(line))
-		}
+	line, err := b.answerLine("DATA", "OK")
+	if err != nil {
+		return err
 	}
+	if line == "OK" {
+		// systemd before 246 asks for no data, and answers ours with a second OK or an ERROR.
+		_, err = b.answerLine("OK", "ERROR")
+		return err
+	}
+	_, err = b.answerLine("OK")
+	return err
+}
+
+// answerLine reads a line that has to begin with one of the words.
+func (b *bus) answerLine(words ...string) (string, error) {
+	line, err := b.in.ReadString('\n')
+	if err != nil {
+		return "", err
+	}
+	line = strings.TrimSpace(line)
+	word, _, _ := strings.Cut(line, " ")
+	if !slices.Contains(words, word) {
+		return "", fmt.Errorf("the answer is %q", line)
+	}
+	return word, nil
 }
 
 // close gives the connection up. Jobs go on.
@@ -224,10 +243,19 @@ func withPatience(ctx context.Context) (context.Context, context.CancelFunc) {
 }
 
 // until makes reads and writes end with the context.
-func (b *bus) until(ctx context.Context) (stop func() bool) {
+func (b *bus) until(ctx context.Context) (stop func()) {
 	deadline, _ := ctx.Deadline()
 	b.socket.SetDeadline(deadline)
-	return context.AfterFunc(ctx, func() { b.socket.SetDeadline(time.Unix(1, 0)) })
+	done := make(chan struct{})
+	unless := context.AfterFunc(ctx, func() {
+		b.socket.SetDeadline(time.Unix(1, 0))
+		close(done)
+	})
+	return func() {
+		if !unless() {
+			<-done // it may not end the next call
+		}
+	}
 }
 
 // call queues a method call, and returns the serial to ask for its answer.
@@ -308,6 +336,10 @@ func (b *bus) read() error {
 	}
 	m, err := dbus.DecodeMessage(b.in)
 	if err != nil {
+		// godbus hides an end of the stream behind an error of its own.
+		if _, end := b.in.Peek(1); end != nil {
+			err = end
+		}
 		b.fail(err)
 		return b.broken
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/godbus/dbus/v5"
@@ -44,6 +45,7 @@ type job struct {
 	bus    *bus
 	unit   string
 	verb   string
+	pids   []int
 	serial uint32
 	again  func(*failure) bool // sends the call once more where that mends the failure
 }
@@ -59,7 +61,7 @@ func (b *bus) start(ctx context.Context, s scope, pids []int) (*job, error) {
 	if err != nil {
 		return nil, err
 	}
-	j := &job{bus: b, unit: s.Unit, verb: "start"}
+	j := &job{bus: b, unit: s.Unit, verb: "start", pids: pids}
 	send := func() {
 		b.watch()
 		j.serial = b.call(systemdName, systemdPath, managerIface+".StartTransientUnit",
@@ -156,7 +158,7 @@ func (j *job) result(ctx context.Context) (string, error) {
 	if w := j.bus.watching; w != 0 {
 		if _, ok := j.bus.awaited[w]; ok {
 			if _, err := j.bus.answer(ctx, w); err != nil {
-				return "", fmt.Errorf("AddMatch: %w", err)
+				return "", fmt.Errorf("ask for AddMatch: %w", err)
 			}
 		}
 	}
@@ -187,12 +189,22 @@ func (j *job) result(ctx context.Context) (string, error) {
 
 // failed says what a job's result means; see JobRemoved in org.freedesktop.systemd1(5).
 func (j *job) failed(result string) error {
+	m := &j.bus.manager
+	log := "sudo journalctl USER_UNIT=" // a user may read none of it where the journal is not kept on disk
+	if m.System {
+		log = "journalctl UNIT="
+	}
+	r := Refusal{Remedy: log + shellWord(j.unit)}
 	why := "its job ended as " + result
 	switch result {
 	case "failed":
 		why = "it failed"
 		if j.verb == "start" {
 			why = "it could not move the process there"
+			if from := j.session(); from != "" {
+				why += fmt.Sprintf(" from %s, which takes the system's manager and %s", from, systemBus)
+				r.Remedy = "systemd-run --user --pipe --wait mycr …"
+			}
 		}
 	case "canceled":
 		why = "another job for the same unit canceled it"
@@ -201,14 +213,24 @@ func (j *job) failed(result string) error {
 	case "dependency":
 		why = "a unit that it needs, as its slice, did not start"
 	}
-	log := "journalctl --user -u "
+	r.Cause = fmt.Sprintf("%s %s: %s says %q: %s", j.verb, j.unit, m, result, why)
+	return &r
+}
+
+// session is the cgroup of a process that a user's manager may not move itself:
+// one of a login session, say. It asks the system's manager to do it then, on
+// the system's bus and not on ours (tried on 252 with neither bus of the two).
+func (j *job) session() string {
 	if j.bus.manager.System {
-		log = "journalctl -u "
+		return ""
 	}
-	return &Refusal{
-		Cause:  fmt.Sprintf("%s %s: %s says %q: %s", j.verb, j.unit, j.bus.manager, result, why),
-		Remedy: log + shellWord(j.unit),
+	for _, pid := range j.pids {
+		from, err := OfProcess(strconv.Itoa(pid))
+		if err == nil && !strings.Contains(from, fmt.Sprintf("/user@%d.service/", j.bus.manager.UID)) {
+			return from
+		}
 	}
+	return ""
 }
 
 // refused says what was being done when systemd answered with an error.
