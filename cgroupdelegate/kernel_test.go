@@ -91,7 +91,7 @@ func (k *kernel) write(file, value string) error {
 			p, err = strconv.ParseUint(period, 10, 64)
 			ok = ok && err == nil
 		}
-		if !ok || p < 1000 || p > 1000000 || q != none && (q < 1000 || q >= 1<<44 || k.Burst > q) {
+		if !ok || p < 1000 || p > 1000000 || q != none && (q < 1000 || k.Burst+q >= 1<<44 || k.Burst > q) {
 			return invalid(file, value)
 		}
 		k.Quota, k.Period = q, p

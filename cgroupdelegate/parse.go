@@ -51,21 +51,21 @@ func lines(text string) func(yield func(string) bool) {
 // is idle and left out; some kernels (5.15 is one) end no line after it, so that
 // several stand before the values of the last.
 func parseIO(text string) ([]DeviceIO, error) {
-	var devices []DeviceIO
+	devices := []DeviceIO{}
 	for line := range lines(text) {
-		var name string
+		name, known := "", false
 		for word := range strings.FieldsSeq(line) {
 			key, value, isValue := strings.Cut(word, "=")
 			if !isValue {
-				name = word
+				name, known = word, false
 				continue
 			}
-			if n := len(devices); n == 0 || name != "" {
+			if !known {
 				d, err := parseDevice(name)
 				if err != nil {
 					return nil, fmt.Errorf("%q: %w", line, err)
 				}
-				devices, name = append(devices, d), ""
+				devices, known = append(devices, d), true
 			}
 			if err := devices[len(devices)-1].set(key, value); err != nil {
 				return nil, fmt.Errorf("%q: %w", line, err)

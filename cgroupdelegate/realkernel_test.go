@@ -65,7 +65,7 @@ func TestModelIsTheKernel(t *testing.T) {
 			case 0:
 				file, value = "cpu.max", usec.Draw(t, "quota")
 				if rapid.Bool().Draw(t, "two") {
-					value += " " + usec.Draw(t, "period")
+					value += " " + usec.Filter(func(s string) bool { return s != "max" }).Draw(t, "period") // a word there is passed over
 				}
 			case 1:
 				file, value = "cpu.max.burst", usec.Filter(func(s string) bool { return s != "max" }).Draw(t, "burst")
@@ -90,7 +90,7 @@ func TestModelIsTheKernel(t *testing.T) {
 			}
 		}
 		for file, n := range model.Numbers {
-			if !c.Has(file) {
+			if !c.Has(file) || file == "cpu.weight" && model.Idle { // 0 in Linux 6.1, 1 in 6.12
 				continue
 			}
 			if text, err := c.Read(file); err != nil || text != maxOr(n) {
@@ -140,7 +140,7 @@ func TestWatchTellsOfKills(t *testing.T) {
 	}
 	// The shell stays behind, so that the cgroup is not empty when its child is killed.
 	command := exec.Command("sh", "-c", "echo $$ > "+filepath.Join(MountPoint, c.Path, "cgroup.procs")+
-		"; read go; (tail -c 100000000 /dev/zero); echo killed; read end")
+		"; read go; tail /dev/zero >/dev/null; echo killed; read end")
 	in, _ := command.StdinPipe()
 	out, _ := command.StdoutPipe()
 	if err := command.Start(); err != nil {

@@ -17,9 +17,9 @@ type Stats struct {
 	CPU      *CPUStats               `json:"cpu,omitempty"`
 	Memory   *MemoryStats            `json:"memory,omitempty"`
 	Pids     *PidsStats              `json:"pids,omitempty"`
-	IO       []DeviceIO              `json:"io,omitempty"`
-	Hugetlb  map[string]HugetlbStats `json:"hugetlb,omitempty"` // by page size: 2MB
-	RDMA     map[string]RDMAStats    `json:"rdma,omitempty"`    // by device
+	IO       []DeviceIO              `json:"io,omitzero"`
+	Hugetlb  map[string]HugetlbStats `json:"hugetlb,omitzero"` // by page size: 2MB
+	RDMA     map[string]RDMAStats    `json:"rdma,omitzero"`    // by device
 	Pressure *PressureStats          `json:"pressure,omitempty"`
 }
 
