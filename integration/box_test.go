@@ -3,23 +3,16 @@
 package integration
 
 import (
-	"bytes"
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
-	"time"
-)
 
-// hang is when a command counts as hanging. No test is about time: it is far beyond what any command takes.
-const hang = 60 * time.Second
+	"mycr/integration/testbed"
+)
 
 // A box is one test's place: a runtime directory and bundles in a directory of its own.
 type box struct {
@@ -51,7 +44,7 @@ func newBox(t testing.TB, r ...runtime) *box {
 	b.env = []string{"XDG_RUNTIME_DIR=" + b.path("run"), "PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}
 	b.before = takeSnapshot()
 	t.Cleanup(func() {
-		b.before.killNew()
+		b.before.KillNew()
 		forceRemove(b.dir)
 	})
 	return b
@@ -86,7 +79,7 @@ func (b *box) nothingLeft() {
 
 func (b *box) leftovers() []string {
 	var left []string
-	for _, what := range b.before.leftovers() {
+	for _, what := range b.before.Leftovers() {
 		if !isStateRoot(what, b.path("run")) {
 			left = append(left, what)
 		}
@@ -158,73 +151,8 @@ func (b *box) wait(cmd *exec.Cmd) result {
 }
 
 func waitFor(cmd *exec.Cmd) (result, error) {
-	var files [2]*os.File
-	for i := range files {
-		f, err := os.CreateTemp(scratch, "out-")
-		if err != nil {
-			return result{}, err
-		}
-		os.Remove(f.Name())
-		defer f.Close()
-		files[i] = f
-	}
-	if cmd.Stdout == nil {
-		cmd.Stdout = files[0]
-	}
-	if cmd.Stderr == nil {
-		cmd.Stderr = files[1]
-	}
-	if err := start(cmd); err != nil {
-		return result{}, err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), hang)
-	defer cancel()
-	stop := context.AfterFunc(ctx, func() { cmd.Process.Kill() })
-	err := finish(cmd)
-	r := result{hung: !stop()}
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		return r, err
-	}
-	r.status = exitStatus(cmd.ProcessState)
-	r.stdout, r.stderr = contents(files[0]), contents(files[1])
-	return r, nil
-}
-
-func exitStatus(state *os.ProcessState) int {
-	if wait, ok := state.Sys().(syscall.WaitStatus); ok && wait.Signaled() {
-		return 128 + int(wait.Signal())
-	}
-	return state.ExitCode()
-}
-
-func contents(f *os.File) string {
-	var text bytes.Buffer
-	f.Seek(0, 0)
-	text.ReadFrom(f)
-	return text.String()
-}
-
-// running holds the processes that a test waits for by itself; the reaping of adopted ones leaves them alone.
-var running sync.Map
-
-func start(cmd *exec.Cmd) error {
-	err := cmd.Start()
-	if err == nil {
-		running.Store(cmd.Process.Pid, true)
-	}
-	return err
-}
-
-func finish(cmd *exec.Cmd) error {
-	err := cmd.Wait()
-	running.Delete(cmd.Process.Pid)
-	return err
-}
-
-func isRunning(pid int) bool {
-	_, found := running.Load(pid)
-	return found
+	r, err := testbed.Run(cmd)
+	return result{r.Status, r.Stdout, r.Stderr, r.Hung}, err
 }
 
 // containerState is what the tests read of the runtime's state command.

@@ -111,7 +111,7 @@ func retakeSnapshot(ts *testscript.TestScript) {
 func leftoversCommand(ts *testscript.TestScript, neg bool, args []string) {
 	before := ts.Value(snapshotKey{}).(*snapshot)
 	var left []string
-	for _, what := range before.leftovers() {
+	for _, what := range before.Leftovers() {
 		allowed := isStateRoot(what, ts.Getenv("XDG_RUNTIME_DIR"))
 		for _, name := range args {
 			path := strings.TrimPrefix(what, "file ") + " "

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"mycr/integration/testbed"
 )
 
 // The situations in which the tests run, as design.md's table has them.
@@ -35,7 +37,8 @@ var (
 	// runtimes holds mycr and, where $MYCR_PEERS names some, others: security tests are seen failing on these.
 	runtimes []runtime
 	// scratch holds everything that this run makes; template is a root file system's content in it.
-	scratch, template string
+	scratch  string
+	template testbed.Template
 )
 
 func TestMain(m *testing.M) {
@@ -86,7 +89,7 @@ func prepare() error {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("become a subreaper: %w", err)
 	}
-	go reapAdopted() // until the end
+	go testbed.ReapAdopted() // until the end
 	// A shell starts background jobs with these ignored, and what is ignored is inherited by all that is started here,
 	// containers included: with a handler it is not.
 	for _, sig := range []os.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGQUIT} {
@@ -102,7 +105,8 @@ func prepare() error {
 	if err := os.Chmod(scratch, 0o755); err != nil {
 		return err
 	}
-	return prepareTemplate()
+	template, err = testbed.MakeTemplate(filepath.Join(scratch, "template"))
+	return err
 }
 
 // needBinary skips a test that was started without a built binary.

@@ -73,7 +73,7 @@ func setupScript(env *testscript.Env) error {
 	before := takeSnapshot()
 	env.Values[snapshotKey{}] = &before
 	env.Defer(func() {
-		before.killNew()
+		before.KillNew()
 		// Scripts may leave directories without write permission, which os.RemoveAll cannot empty.
 		forceRemove(env.WorkDir)
 	})

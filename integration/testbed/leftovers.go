@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package integration
+package testbed
 
 import (
 	"fmt"
@@ -15,22 +15,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A snapshot is what a command could leave behind: processes below this one (a subreaper), mounts that are seen from
+// A Snapshot is what a command could leave behind: processes below this one (a subreaper), mounts that are seen from
 // here, and the files of some directories.
-type snapshot struct {
+type Snapshot struct {
 	processes map[int]string
 	mounts    []string
 	files     map[string]string
 	trees     []string
 }
 
-func takeSnapshot(trees ...string) snapshot {
-	return snapshot{processes: descendants(), mounts: mountTable(), files: listFiles(trees), trees: trees}
+// TakeSnapshot is of now; the files are those below trees.
+func TakeSnapshot(trees ...string) Snapshot {
+	return Snapshot{processes: Descendants(), mounts: mountTable(), files: listFiles(trees), trees: trees}
 }
 
-// leftovers says what is there now that was not, or differs. Processes get a moment to end: a killed process is
+// Leftovers says what is there now that was not, or differs. Processes get a moment to end: a killed process is
 // gone for its parent before it is gone from /proc.
-func (s snapshot) leftovers() []string {
+func (s Snapshot) Leftovers() []string {
 	var left []string
 	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		left = s.newProcesses()
@@ -56,9 +57,9 @@ func (s snapshot) leftovers() []string {
 	return left
 }
 
-func (s snapshot) newProcesses() []string {
+func (s Snapshot) newProcesses() []string {
 	var left []string
-	for pid, name := range descendants() {
+	for pid, name := range Descendants() {
 		if _, there := s.processes[pid]; !there {
 			left = append(left, fmt.Sprintf("process %d (%s)", pid, name))
 		}
@@ -66,11 +67,11 @@ func (s snapshot) newProcesses() []string {
 	return left
 }
 
-// killNew ends every process that the snapshot does not have, so that one test's failure is not the next one's.
-func (s snapshot) killNew() {
+// KillNew ends every process that the snapshot does not have, so that one test's failure is not the next one's.
+func (s Snapshot) KillNew() {
 	for range 100 {
 		alive := false
-		for pid := range descendants() {
+		for pid := range Descendants() {
 			if _, there := s.processes[pid]; !there {
 				unix.Kill(pid, unix.SIGKILL)
 				alive = true
@@ -83,8 +84,8 @@ func (s snapshot) killNew() {
 	}
 }
 
-// processStat is the part of /proc/PID/stat that is needed here; see proc_pid_stat(5).
-func processStat(pid int) (name string, state byte, parent int, ok bool) {
+// ProcessStat is the part of /proc/PID/stat that is needed here; see proc_pid_stat(5).
+func ProcessStat(pid int) (name string, state byte, parent int, ok bool) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return "", 0, 0, false
@@ -96,13 +97,13 @@ func processStat(pid int) (name string, state byte, parent int, ok bool) {
 	return string(text[begin+1 : end]), fields[0][0], parent, true
 }
 
-// descendants are the processes below this one, threads and those that have ended apart.
-func descendants() map[int]string {
+// Descendants are the processes below this one, threads and those that have ended apart.
+func Descendants() map[int]string {
 	below := map[int]string{}
 	for next := children(); len(next) > 0; {
 		pid := next[0]
 		next = next[1:]
-		name, state, _, ok := processStat(pid)
+		name, state, _, ok := ProcessStat(pid)
 		if _, known := below[pid]; known || !ok {
 			continue
 		}
@@ -122,15 +123,15 @@ func descendants() map[int]string {
 	return below
 }
 
-// reapAdopted collects, for as long as the tests run, what ended after it had become this process's child, as an
+// ReapAdopted collects, for as long as the tests run, what ended after it had become this process's child, as an
 // init would: until an exec'd process is collected, its pid namespace's init cannot end. A command that a test
 // started itself is waited for by os/exec at once, so what stays for a while is an adopted one.
-func reapAdopted() {
+func ReapAdopted() {
 	zombies := map[int]time.Time{}
 	for ; ; time.Sleep(20 * time.Millisecond) {
 		seen := map[int]time.Time{}
 		for _, pid := range children() {
-			_, state, _, ok := processStat(pid)
+			_, state, _, ok := ProcessStat(pid)
 			if !ok || state != 'Z' || isRunning(pid) {
 				continue
 			}

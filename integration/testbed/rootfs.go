@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package integration
+package testbed
 
 import (
 	"io"
@@ -15,39 +15,40 @@ const applets = `[ ash awk cat chmod chown chroot cp cut date dd df du echo env 
 mkdir mkfifo mknod mount mv nproc pgrep pivot_root printf ps pwd readlink rm sed seq setsid sh sleep sort stat stty sync
 tail tee test touch tr true tty umount uname uniq wc which whoami xargs yes`
 
-// prepareTemplate makes the two files that every root file system links to: busybox and this test binary, which is
-// static and acts as probe there (see probe_test.go).
-func prepareTemplate() error {
-	template = filepath.Join(scratch, "template")
-	if err := os.Mkdir(template, 0o755); err != nil {
-		return err
+// A Template is a directory with the files that every root file system links to.
+type Template string
+
+// MakeTemplate makes it at dir: busybox, and as probe the test binary itself, which is static.
+func MakeTemplate(dir string) (Template, error) {
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return "", err
 	}
 	busybox, err := exec.LookPath("busybox")
 	if err != nil {
-		return err
+		return "", err
 	}
 	self, err := os.Executable()
 	if err != nil {
-		return err
+		return "", err
 	}
 	for name, source := range map[string]string{"busybox": busybox, "probe": self} {
-		if err := copyFile(source, filepath.Join(template, name), 0o755); err != nil {
-			return err
+		if err := CopyFile(source, filepath.Join(dir, name), 0o755); err != nil {
+			return "", err
 		}
 	}
-	return nil
+	return Template(dir), nil
 }
 
-// makeRootfs makes a small root file system at dir. Every directory that a bundle mounts on is in it, so that no
+// Rootfs makes a small root file system at dir. Every directory that a bundle mounts on is in it, so that no
 // mount point has to be made.
-func makeRootfs(dir string) error {
+func (t Template) Rootfs(dir string) error {
 	for _, sub := range []string{"bin", "dev", "etc", "mnt", "proc", "root", "run", "sys", "tmp", "usr/bin", "var/tmp"} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
 			return err
 		}
 	}
 	for _, name := range []string{"busybox", "probe"} {
-		if err := os.Link(filepath.Join(template, name), filepath.Join(dir, "bin", name)); err != nil {
+		if err := os.Link(filepath.Join(string(t), name), filepath.Join(dir, "bin", name)); err != nil {
 			return err
 		}
 	}
@@ -67,7 +68,8 @@ func makeRootfs(dir string) error {
 	return nil
 }
 
-func copyFile(source, target string, mode os.FileMode) error {
+// CopyFile copies to a file that must not be there.
+func CopyFile(source, target string, mode os.FileMode) error {
 	in, err := os.Open(source)
 	if err != nil {
 		return err
