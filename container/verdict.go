@@ -103,7 +103,8 @@ func own(cgroup, limits string) bool {
 // peak is the most that a cgroup ever used, where the kernel keeps it.
 func (v verdict) peak(at, controller, unit string) string {
 	peak, known := v.number(at, controller+".peak")
-	if !known {
+	most, limited := v.number(at, controller+".max")
+	if !known || v.gone && limited && peak < most { // seen too early
 		return ""
 	}
 	return fmt.Sprintf(", peak %d%s", peak, unit)

@@ -129,7 +129,7 @@ func (w *Witness) watch() {
 		defer unix.Close(fd)
 		poll = append(poll, unix.PollFd{Fd: int32(fd), Events: unix.POLLPRI})
 	}
-	for poll[0].Revents == 0 {
+	for first := true; poll[0].Revents == 0; first = false {
 		for _, p := range poll[1:] {
 			unix.Pread(int(p.Fd), make([]byte, 256), 0) // or the same change is told again
 		}
@@ -138,7 +138,9 @@ func (w *Witness) watch() {
 			return
 		}
 		w.kept = texts
-		waitFor(poll[:1], calm)
+		if !first {
+			waitFor(poll[:1], calm)
+		}
 		if poll[0].Revents == 0 {
 			waitFor(poll, -1)
 		}
