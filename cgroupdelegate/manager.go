@@ -249,8 +249,10 @@ func (f *busFacts) nobody() *Refusal {
 	}
 }
 
-// linger takes a uid as well as a name; see loginctl(1).
-func linger(uid uint32) string { return fmt.Sprintf("sudo loginctl enable-linger %d", uid) }
+// linger takes a uid as well as a name (loginctl(1)) and does not wait until the manager is there; systemctl does.
+func linger(uid uint32) string {
+	return fmt.Sprintf("sudo loginctl enable-linger %d && sudo systemctl start user@%[1]d.service", uid)
+}
 
 func unixPath(name string) string { return "unix:path=" + dbus.EscapeBusAddressValue(name) }
 

@@ -56,7 +56,8 @@ func (k *kill) run(s *session, args []string) (int, error) {
 	if err != nil {
 		return 1, err
 	}
-	if note != "" {
+	// A number comes from an engine, which shows what is on stderr to its own user: of what it does next it knows.
+	if _, err := strconv.Atoi(word); note != "" && err != nil {
 		fmt.Fprintf(os.Stderr, "mycr: note: %s; to end it: %s\n", note, s.again("kill "+c.ID()+" KILL"))
 	}
 	return 0, nil

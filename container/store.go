@@ -58,6 +58,9 @@ func OpenRoot(path string) (*Root, error) {
 		}
 		fd, err = unix.Open(abs, flags, 0)
 	}
+	if !given && errors.Is(err, unix.EACCES) {
+		return nil, &withHint{fmt.Errorf("open state directory %q, which XDG_RUNTIME_DIR names: %w", abs, err), "unset XDG_RUNTIME_DIR"}
+	}
 	if err != nil {
 		if errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENOTDIR) {
 			return nil, fmt.Errorf("state directory %q is not a directory of its own (a link is not followed)", abs)
