@@ -5,8 +5,10 @@ package cli
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/spf13/pflag"
 
 	"mycr/cgroupdelegate"
@@ -45,6 +47,9 @@ func (e *events) run(s *session, args []string) (int, error) {
 		return 1, err
 	}
 	defer c.Close()
+	if c.Status() == specs.StateStopped {
+		return 1, fmt.Errorf("container with id %s is not running", c.ID())
+	}
 	if e.once {
 		return 0, printStats(c)
 	}

@@ -94,10 +94,7 @@ type sample struct {
 func takeSamples(root *container.Root, ids []string) (samples []sample, err error) {
 	if len(ids) > 0 {
 		for _, id := range ids {
-			one, oneErr := takeSample(root, id)
-			if oneErr == nil && one.stats == nil {
-				oneErr = fmt.Errorf("cannot read the statistics of container %s: it has no cgroup of its own (%s)", id, one.cgroup)
-			}
+			one, oneErr := takeSample(root, id, true)
 			if oneErr == nil {
 				samples = append(samples, one)
 			} else if err == nil || isOver(err) {
@@ -111,7 +108,7 @@ func takeSamples(root *container.Root, ids []string) (samples []sample, err erro
 		if state.Status == specs.StateStopped || state.Status == specs.StateCreating {
 			continue
 		}
-		one, err := takeSample(root, state.ID)
+		one, err := takeSample(root, state.ID, false)
 		if err == nil {
 			samples = append(samples, one)
 		} else if !isOver(err) {
@@ -121,7 +118,8 @@ func takeSamples(root *container.Root, ids []string) (samples []sample, err erro
 	return samples, errors.Join(unread...)
 }
 
-func takeSample(root *container.Root, id string) (sample, error) {
+// takeSample is of one container; with need one without a cgroup is an error.
+func takeSample(root *container.Root, id string, need bool) (sample, error) {
 	c, err := root.Load(id)
 	if err != nil {
 		return sample{}, err
@@ -132,7 +130,7 @@ func takeSample(root *container.Root, id string) (sample, error) {
 		return sample{}, fmt.Errorf("%s: %w", id, container.ErrNotRunning)
 	}
 	one := sample{id: id, cgroup: state.Cgroup, at: time.Now()}
-	if c.HasCgroup() {
+	if need || c.HasCgroup() {
 		one.stats, err = c.Stats()
 	}
 	return one, err

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
 
@@ -19,9 +18,6 @@ func (c *Container) HasCgroup() bool { return c.record.Cgroup.Limits != "" }
 // number of processes that the kernel killed for want of memory, as it happens,
 // and tick at every interval.
 func (c *Container) Follow(interval time.Duration, killed func(n uint64) error, tick func() error) error {
-	if c.Status() == specs.StateStopped {
-		return fmt.Errorf("container with id %s is not running", c.record.ID)
-	}
 	pidfd, err := c.record.open()
 	if err != nil {
 		return err
