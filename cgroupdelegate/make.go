@@ -30,8 +30,8 @@ type Making struct {
 	job     *job
 }
 
-// patience is how long systemd may take to answer a call and to end a job.
-const patience = 10 * time.Second
+// patience is how long systemd may take to answer a call and to end a job; runc waits as long.
+const patience = 30 * time.Second
 
 // Begin makes a cgroup that mycr makes by itself; a manager is called in the
 // background meanwhile. With an error comes what is to be undone.

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package session
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"mycr/integration/testbed"
+)
+
+// Who is told 137 is told why. systemd removes the cgroup, and the numbers in it, at the moment of the end, so once
+// is not enough to try it.
+func Test137IsExplained(t *testing.T) {
+	test137(t)
+}
+
+func TestRoot137IsExplained(t *testing.T) {
+	test137(t)
+}
+
+func test137(t *testing.T) {
+	b := newBox(t)
+	dir := b.lab2(testbed.Args("tail", "/dev/zero"), testbed.Set("linux.resources.memory.limit", 50331648))
+	for range 5 {
+		id := b.id("oom")
+		want := fmt.Sprintf("mycr: note: the kernel killed 1 process of %s for want of memory: "+
+			"it reached memory.max (linux.resources.memory.limit: 50331648), peak 50331648 bytes\n", id)
+		if r := b.run(mycr, "run", "-b", dir, id); r.Status != 137 || r.Stderr != want {
+			t.Errorf("%v\nnot 137 with %s", r, want)
+		}
+	}
+	b.nothingLeft()
+}
+
+// The killed process may be another than the one whose status it is.
+func TestKillOfAChildIsExplained(t *testing.T) {
+	b := newBox(t)
+	small := testbed.Set("linux.resources.memory.limit", 50331648)
+	r := b.run(mycr, "run", "-b", b.lab2(small, testbed.Sh("tail /dev/zero; tail /dev/zero; exit 3")), b.id("child"))
+	if r.Status != 3 || !strings.Contains(r.Stderr, "the kernel killed 2 processes of child-") ||
+		!strings.Contains(r.Stderr, "it reached memory.max (linux.resources.memory.limit: 50331648), peak 50331648 bytes\n") {
+		t.Errorf("%v", r)
+	}
+	// Where all went well in the end, or nothing was killed, nothing is told.
+	for line, status := range map[string]int{"tail /dev/zero; exit 0": 0, "exit 3": 3, "kill -9 $$": 137} {
+		r := b.run(mycr, "run", "-b", b.lab2(small, testbed.WithoutNamespace("pid"), testbed.Unset("mounts.0"), testbed.Sh(line)), b.id("quiet"))
+		if r.Status != status || strings.Contains(r.Stderr, "note: the kernel") {
+			t.Errorf("%s: %v", line, r)
+		}
+	}
+	b.nothingLeft()
+}
+
+// The limit may be one of a slice above; it has no number in the bundle.
+func TestLimitAboveIsExplained(t *testing.T) {
+	b := newBox(t)
+	slice := b.id("mycrtest")
+	slice = strings.ReplaceAll(slice, "-", "") + ".slice"
+	dir := b.lab2(testbed.Args("tail", "/dev/zero"), testbed.Set("linux.cgroupsPath", slice+":mycr:above"))
+	if out, err := systemctl("start", slice); err != nil {
+		t.Fatalf("start %s: %v: %s", slice, err, out)
+	}
+	defer systemctl("stop", slice)
+	if out, err := systemctl("set-property", "--runtime", slice, "MemoryMax=48M"); err != nil {
+		t.Fatalf("limit %s: %v: %s", slice, err, out)
+	}
+	id := b.id("above")
+	r := b.run(mycr, "run", "-b", dir, id)
+	if r.Status != 137 || !strings.Contains(r.Stderr, "the kernel killed 1 process of "+id+" for want of memory: the cgroup /") ||
+		!strings.Contains(r.Stderr, slice+" above it reached memory.max, 50331648 bytes, peak 50331648 bytes\n") {
+		t.Errorf("%v", r)
+	}
+	b.nothingLeft()
+}
+
+func TestRefusedForksAreExplained(t *testing.T) {
+	b := newBox(t)
+	const forks = "i=0; while [ $i -lt 40 ]; do i=$((i+1)); sleep 1000 & done; exit 3"
+	dir := b.lab2(testbed.Set("linux.resources.pids.limit", 30), testbed.Sh(forks))
+	id := b.id("forks")
+	r := b.run(mycr, "run", "-b", dir, id)
+	if r.Status == 0 || !strings.Contains(r.Stderr, "mycr: note: the kernel refused ") ||
+		!strings.Contains(r.Stderr, "of "+id+": it reached pids.max (linux.resources.pids.limit: 30)") {
+		t.Errorf("%v", r)
+	}
+	b.nothingLeft()
+}
