@@ -20,9 +20,9 @@ import (
 	"time"
 )
 
-// stalled is how long a booting machine may print nothing. With other work beside it a boot is five times slower
+// stalled is how long a booting machine may print nothing. With other work beside it a boot is ten times slower
 // than alone, and alone the longest silence is two seconds.
-const stalled = 30 * time.Second
+const stalled = 45 * time.Second
 
 // ports are the machine's serial ports, named as in /usr/local/lib/testbed/start.
 var ports = []string{"control", "stdout", "stderr"}
