@@ -3,6 +3,7 @@
 # make build      bin/mycr
 # make test       everything that a change has to pass, ending with counts
 # make test-all   the same and the long matrices: peers, more rounds, the validation programs in every situation
+# make test-here  the tests that need a systemd session with delegated controllers, in that of whoever types it
 # make fuzz       each fuzz target for a minute (FUZZTIME=1m)
 # make bench      mycr beside crun in one interleaved run (needs root on Debian)
 # make install    to $(DESTDIR)$(PREFIX)/bin
@@ -16,7 +17,7 @@ FUZZTIME ?= 1m
 COMMIT  := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 GOBUILD = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -buildmode=exe -ldflags '-s -w -X mycr/cli.commit=$(COMMIT)'
 
-.PHONY: build test test-all fuzz bench install clean
+.PHONY: build test test-all test-here fuzz bench install clean
 
 build:
 	$(GOBUILD) -o bin/mycr .
@@ -26,6 +27,10 @@ test:
 
 test-all:
 	GO=$(GO) ./integration/run --all
+
+test-here: build
+	cd integration/session && MYCR=$(CURDIR)/bin/mycr $(GO) test -count=1 -v \
+		$$(if [ "$$(id -u)" = 0 ]; then echo -run ^TestRoot; else echo -skip ^TestRoot; fi) .
 
 fuzz:
 	GO=$(GO) FUZZTIME=$(FUZZTIME) ./integration/fuzz
