@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -155,12 +154,13 @@ func inCgroups(t *testing.T) bool {
 // newCgroup makes a cgroup for the test.
 func newCgroup(t *testing.T) *Cgroup {
 	t.Helper()
-	name := "/mycr-test-" + strconv.Itoa(os.Getpid())
-	if err := os.Mkdir(filepath.Join(MountPoint, name), 0o755); err != nil {
+	dir, err := os.MkdirTemp(MountPoint, "mycr-test-")
+	if err != nil {
 		t.Skip(err)
 	}
+	name := strings.TrimPrefix(dir, MountPoint)
 	t.Cleanup(func() {
-		if err := os.Remove(filepath.Join(MountPoint, name)); err != nil {
+		if err := os.Remove(dir); err != nil {
 			t.Error(err)
 		}
 	})
