@@ -39,6 +39,7 @@ type bus struct {
 	serial   uint32
 	awaited  map[uint32]*dbus.Message // answers by the call's serial, nil until they are there
 	removed  map[dbus.ObjectPath]string
+	watched  string // the unit whose jobs are told
 	watching uint32 // serial of the AddMatch
 	broken   error  // the stream is of no use any more
 }
@@ -288,14 +289,15 @@ func (b *bus) call(to, path, method string, args ...any) uint32 {
 	return b.serial
 }
 
-// watch asks a bus for JobRemoved. A private socket gets it unasked:
-// bus_foreach_bus() of systemd sends it to each peer.
-func (b *bus) watch() {
-	if b.private || b.watching != 0 {
+// watch asks a bus for the JobRemoved of a unit. A private socket gets that of
+// every unit unasked: bus_foreach_bus() of systemd sends it to each peer.
+func (b *bus) watch(unit string) {
+	if b.private || b.watched == unit {
 		return
 	}
+	b.watched = unit
 	b.watching = b.call(busName, busPath, busName+".AddMatch", "type='signal',sender='"+systemdName+
-		"',path='"+systemdPath+"',interface='"+managerIface+"',member='JobRemoved'")
+		"',path='"+systemdPath+"',interface='"+managerIface+"',member='JobRemoved',arg2='"+unit+"'")
 }
 
 // flush sends what was queued.

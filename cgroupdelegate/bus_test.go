@@ -25,7 +25,7 @@ func testScope() scope {
 
 const (
 	matchHeard = "AddMatch type='signal',sender='org.freedesktop.systemd1',path='/org/freedesktop/systemd1'," +
-		"interface='org.freedesktop.systemd1.Manager',member='JobRemoved'"
+		"interface='org.freedesktop.systemd1.Manager',member='JobRemoved',arg2='mycr-a.scope'"
 	busHeard    = "Hello\nNameHasOwner org.freedesktop.systemd1\n"
 	scopeHeard  = `StartTransientUnit mycr-a.scope fail [[Description "a container"] [Slice "user.slice"] [Delegate true] [PIDs @au [5000000, 5000001]] ` + "[DefaultDependencies false] "
 	commonHeard = `[CollectMode "inactive-or-failed"] [CPUAccounting true] [MemoryAccounting true] [IOAccounting true] [TasksAccounting true] [KillSignal 15] `

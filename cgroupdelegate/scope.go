@@ -63,7 +63,7 @@ func (b *bus) start(ctx context.Context, s scope, pids []int) (*job, error) {
 	}
 	j := &job{bus: b, unit: s.Unit, verb: "start", pids: pids}
 	send := func() {
-		b.watch()
+		b.watch(s.Unit)
 		j.serial = b.call(systemdName, systemdPath, managerIface+".StartTransientUnit",
 			s.Unit, "fail", slices.Concat(properties, limits), []auxiliary{})
 	}
@@ -287,7 +287,7 @@ func (b *bus) setProperties(ctx context.Context, unit string, p []Property) erro
 // systemd sends SIGTERM to what is in it and waits TimeoutStopUSec for it, so
 // that who is in a hurry kills first.
 func (b *bus) stopUnit(ctx context.Context, unit string) error {
-	b.watch()
+	b.watch(unit)
 	j := &job{bus: b, unit: unit, verb: "stop"}
 	j.serial = b.call(systemdName, systemdPath, managerIface+".StopUnit", unit, "replace")
 	err := j.wait(ctx)
