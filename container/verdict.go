@@ -15,10 +15,13 @@ type verdict struct {
 	id           string
 	path, limits string // of a Group
 	read         func(cgroup, file string) string
-	// gone: the numbers of the container's cgroups are the last that were seen of them.
-	gone bool
-	// before is what was counted above when the container began, where that is needed.
+	// gone: the numbers of the container's cgroups are the last that were seen of
+	// them. Then before is what was counted above when the container began, nil if
+	// nobody knows.
+	gone   bool
 	before map[string]string
+	// killed: the container's process ended by KILL.
+	killed bool
 }
 
 func (v verdict) lines() []string {
@@ -36,14 +39,21 @@ func (v verdict) lines() []string {
 // nowhere, it was the host that had none left.
 func (v verdict) memory() string {
 	killed, above := v.event(v.limits, "memory.events", "oom_kill"), path.Dir(v.limits)
-	if v.before != nil { // of the kills above one at least is the container's
-		killed = max(killed, min(v.since(above, "memory.events", "oom_kill"), 1))
+	atLeast := ""
+	if v.gone {
+		kills := v.since(above, "memory.events", "oom_kill")
+		if killed == 0 && kills > 0 && v.killed { // else they are likely another's
+			killed = 1
+		}
+		if kills != killed {
+			atLeast = "at least "
+		}
 	}
 	if killed == 0 {
 		return ""
 	}
-	line := fmt.Sprintf("the kernel killed %d %s of %s for want of memory: ", killed, plural(killed, "process", "processes"), v.id)
-	if v.before != nil && v.since(above, "memory.events", "oom") > v.since(above, "memory.events.local", "oom") {
+	line := fmt.Sprintf("the kernel killed %s%d %s of %s for want of memory: ", atLeast, killed, plural(killed, "process", "processes"), v.id)
+	if v.gone && v.since(above, "memory.events", "oom") > v.since(above, "memory.events.local", "oom") {
 		return line + v.reached(v.limits, "memory", "linux.resources.memory.limit", " bytes")
 	}
 	for at := range v.upwards() {
@@ -55,8 +65,11 @@ func (v verdict) memory() string {
 }
 
 // since is how much more is counted in the cgroup above than when the container
-// began.
+// began, 0 if nobody knows.
 func (v verdict) since(above, file, key string) uint64 {
+	if v.before == nil {
+		return 0
+	}
 	now, then := v.event(above, file, key), count(v.before[path.Join(above, file)], key)
 	return max(now, then) - then
 }

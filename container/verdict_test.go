@@ -88,17 +88,19 @@ func TestVerdictWithoutTheCgroup(t *testing.T) {
 			map[string]string{"memory.events": "oom 3\noom_kill 3", "memory.events.local": "oom 0"}, []string{pids}},
 		{"killed for its own limit", map[string]string{"memory.events": "oom 3\noom_kill 3", "memory.events.local": "oom 1"},
 			map[string]string{"memory.events": "oom 4\noom_kill 5", "memory.events.local": "oom 1"},
-			[]string{"the kernel killed 1 process of c for want of memory: it reached memory.max (linux.resources.memory.limit: 134217728), peak 134217728 bytes", pids}},
+			[]string{"the kernel killed at least 1 process of c for want of memory: it reached memory.max (linux.resources.memory.limit: 134217728), peak 134217728 bytes", pids}},
 		{"killed for the limit above", map[string]string{"memory.events": "oom 3\noom_kill 3", "memory.events.local": "oom 1"},
 			map[string]string{"memory.events": "oom 4\noom_kill 4", "memory.events.local": "oom 2", "memory.max": "4096"},
 			[]string{"the kernel killed 1 process of c for want of memory: the cgroup /user.slice above it reached memory.max, 4096 bytes", pids}},
 		{"killed for the host", map[string]string{"memory.events": "oom 3\noom_kill 3", "memory.events.local": "oom 0"},
 			map[string]string{"memory.events": "oom 3\noom_kill 4", "memory.events.local": "oom 0"},
 			[]string{"the kernel killed 1 process of c for want of memory: the host had none left, peak 134217728 bytes", pids}},
+		{"another's", map[string]string{"memory.events": "oom 3\noom_kill 3", "memory.events.local": "oom 1"},
+			map[string]string{"memory.events": "oom 4\noom_kill 4", "memory.events.local": "oom 1"}, []string{pids}},
 		{"nobody knew before", nil, map[string]string{"memory.events": "oom 3\noom_kill 3"}, []string{pids}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			v := verdict{id: "c", path: ownPath, limits: ownLimits, gone: true}
+			v := verdict{id: "c", path: ownPath, limits: ownLimits, gone: true, killed: test.name != "another's"}
 			if test.before != nil {
 				v.before = map[string]string{}
 				for file, text := range test.before {

@@ -53,13 +53,10 @@ func (w *Witness) Verdict(status int) []string {
 	if status == 0 || w.path == "" {
 		return nil
 	}
-	v := verdict{id: w.id, path: w.path, limits: w.limits}
+	v := verdict{id: w.id, path: w.path, limits: w.limits, killed: status == 128+int(unix.SIGKILL)}
 	files, err := w.look()
 	if err != nil {
-		files, v.gone = w.kept, true
-		if status == 128+int(unix.SIGKILL) { // else what is counted above is likely another's
-			v.before = w.before
-		}
+		files, v.gone, v.before = w.kept, true, w.before
 	}
 	v.read = func(cgroup, file string) string {
 		if own(cgroup, w.limits) {

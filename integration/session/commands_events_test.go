@@ -19,8 +19,10 @@ type event struct {
 			Usage      struct{ Total uint64 }
 			Throttling struct{ Periods uint64 }
 		}
-		Memory struct{ Usage struct{ Limit, Usage, Max uint64 } }
-		Pids   struct{ Current, Limit uint64 }
+		Memory struct {
+			Usage struct{ Limit, Usage, Max uint64 }
+		}
+		Pids struct{ Current, Limit uint64 }
 	}
 }
 
