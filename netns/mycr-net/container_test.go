@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"mycr/netns"
+)
+
+// A container is a namespace with a device that a mycr-net of its own serves.
+type container struct {
+	*namespace
+	config  netns.HelperConfig
+	helper  *exec.Cmd
+	init    *exec.Cmd
+	ready   netns.HelperReady
+	control string
+}
+
+func testConfig() netns.HelperConfig {
+	return netns.HelperConfig{
+		Version:  "test",
+		MAC:      "02:00:00:00:00:64",
+		MTU:      65520,
+		Address4: netip.MustParsePrefix("10.0.2.100/24"),
+		Gateway4: netip.MustParseAddr("10.0.2.2"),
+		Address6: netip.MustParsePrefix("fd00::100/64"),
+		Gateway6: netip.MustParseAddr("fd00::2"),
+		DNS:      []netip.Addr{netip.MustParseAddr("10.0.2.3"), netip.MustParseAddr("fd00::3")},
+	}
+}
+
+// start gives a container that is ready.
+func startContainer(t testing.TB, change func(*netns.HelperConfig)) *container {
+	t.Helper()
+	c := launch(t, change)
+	if !c.ready.Ready {
+		t.Fatalf("mycr-net: %s (hint: %s)", c.ready.Error, c.ready.Hint)
+	}
+	return c
+}
+
+// launch starts mycr-net for a new container and waits for its one line.
+func launch(t testing.TB, change func(*netns.HelperConfig)) *container {
+	t.Helper()
+	c := &container{namespace: newNamespace(), config: testConfig()}
+	t.Cleanup(func() { close(c.work) })
+	if change != nil {
+		change(&c.config)
+	}
+	tap := c.makeDevice(t)
+	defer tap.Close()
+
+	c.init = exec.Command("sleep", "1000")
+	var pidfd int
+	c.init.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL, PidFD: &pidfd}
+	if err := c.init.Start(); err != nil {
+		t.Fatal(err)
+	}
+	init := os.NewFile(uintptr(pidfd), "pidfd")
+	defer init.Close()
+	t.Cleanup(func() { c.init.Process.Kill(); c.init.Wait() })
+
+	c.control = filepath.Join(t.TempDir(), "control")
+	listener := listenControl(t, c.control)
+	defer listener.Close()
+	readable, writable, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.helper = &exec.Cmd{
+		Path:       "/proc/self/exe",
+		Args:       []string{helperName, "test"},
+		Dir:        "/",
+		Env:        []string{"GOCOVERDIR=" + os.Getenv("GOCOVERDIR")},
+		ExtraFiles: []*os.File{configFile(t, c.config), tap, writable, init, listener},
+	}
+	if os.Getenv("MYCR_NET_STDERR") != "" {
+		c.helper.Stderr = os.Stderr
+	}
+	if err := c.helper.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.helper.Process.Kill(); c.helper.Wait() })
+	writable.Close()
+	defer readable.Close()
+	line, err := bufio.NewReader(readable).ReadBytes('\n')
+	if err != nil {
+		t.Fatalf("mycr-net said nothing: %v", err)
+	}
+	if err := json.Unmarshal(line, &c.ready); err != nil {
+		t.Fatalf("mycr-net said %s: %v", line, err)
+	}
+	return c
+}
+
+// makeDevice does what the container's init does.
+func (c *container) makeDevice(t testing.TB) *os.File {
+	t.Helper()
+	var file *os.File
+	var err error
+	c.do(func() {
+		var fd int
+		if fd, err = unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC, 0); err != nil {
+			return
+		}
+		file = os.NewFile(uintptr(fd), "tap")
+		var request *unix.Ifreq
+		if request, err = unix.NewIfreq("eth0"); err != nil {
+			return
+		}
+		request.SetUint16(unix.IFF_TAP | unix.IFF_NO_PI)
+		if err = unix.IoctlIfreq(fd, unix.TUNSETIFF, request); err != nil {
+			return
+		}
+		err = ip("link set lo up", "link set eth0 address "+c.config.MAC, fmt.Sprintf("link set eth0 mtu %d", c.config.MTU),
+			"addr add "+c.config.Address4.String()+" dev eth0", "addr add "+c.config.Address6.String()+" dev eth0 nodad",
+			"link set eth0 up", "route add default via "+c.config.Gateway4.String(), "-6 route add default via "+c.config.Gateway6.String())
+	})
+	if err != nil {
+		if os.IsPermission(err) || os.IsNotExist(err) {
+			t.Skipf("the device /dev/net/tun: %v", err)
+		}
+		t.Fatal(err)
+	}
+	return file
+}
+
+func configFile(t testing.TB, config netns.HelperConfig) *os.File {
+	t.Helper()
+	data, err := json.Marshal(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.MemfdCreate("config", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := os.NewFile(uintptr(fd), "config")
+	if _, err := file.Write(data); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_WRITE|unix.F_SEAL_GROW|unix.F_SEAL_SHRINK|unix.F_SEAL_SEAL); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func listenControl(t testing.TB, path string) *os.File {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Listen(fd, 16); err != nil {
+		t.Fatal(err)
+	}
+	return os.NewFile(uintptr(fd), "control")
+}

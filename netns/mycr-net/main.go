@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+
+	"golang.org/x/sys/unix"
+
+	"mycr/netns"
+)
+
+func main() {
+	ready := os.NewFile(netns.HelperReadyFD, "ready")
+	n, err := start()
+	if err == nil {
+		err = tell(ready, netns.HelperReady{Ready: true})
+	}
+	if err != nil {
+		refusal := netns.HelperReady{Error: err.Error()}
+		var known *hintError
+		if errors.As(err, &known) {
+			refusal.Hint = known.hint
+		}
+		if err := tell(ready, refusal); err != nil {
+			os.Exit(2) // nobody is listening any more
+		}
+		os.Exit(1)
+	}
+	os.Exit(n.run())
+}
+
+// A hintError is an error with a remedy.
+type hintError struct {
+	error
+	hint string
+}
+
+func (e *hintError) Unwrap() error { return e.error }
+
+func tell(ready *os.File, message netns.HelperReady) error {
+	line, err := json.Marshal(message)
+	if err != nil {
+		return err
+	}
+	if _, err := ready.Write(append(line, '\n')); err != nil {
+		return err
+	}
+	return ready.Close()
+}
+
+// start does everything that may fail.
+func start() (*network, error) {
+	for fd := netns.HelperConfigFD; fd <= netns.HelperControlFD; fd++ {
+		if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC); err != nil {
+			return nil, &hintError{fmt.Errorf("descriptor %d: %w", fd, err), "mycr-net is started by mycr; type mycr run --network internal"}
+		}
+	}
+	if err := os.Chdir("/"); err != nil {
+		return nil, err
+	}
+	config, err := configuration()
+	if err != nil {
+		return nil, err
+	}
+	return newNetwork(config)
+}
+
+func configuration() (*netns.HelperConfig, error) {
+	file := os.NewFile(netns.HelperConfigFD, "configuration")
+	defer file.Close()
+	data, err := io.ReadAll(io.NewSectionReader(file, 0, 1<<24))
+	if err != nil {
+		return nil, fmt.Errorf("read the configuration: %w", err)
+	}
+	config := &netns.HelperConfig{}
+	if err := json.Unmarshal(data, config); err != nil {
+		return nil, fmt.Errorf("the configuration: %w", err)
+	}
+	if len(os.Args) != 2 || os.Args[1] != config.Version {
+		return nil, &hintError{
+			fmt.Errorf("the arguments %q are not the version %q of the configuration", os.Args[1:], config.Version),
+			"install mycr and mycr-net of the same build",
+		}
+	}
+	return config, nil
+}
+
+// run works until the container ends, or somebody says so. It gives the exit
+// status.
+func (n *network) run() int {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, unix.SIGTERM, unix.SIGINT)
+	ended := make(chan error, 2)
+	go func() { ended <- waitExit(netns.HelperPidfdFD) }()
+	go func() { ended <- n.link.Run() }()
+	select {
+	case <-signals:
+	case err := <-ended:
+		if err != nil {
+			return 1
+		}
+	}
+	return 0
+}
+
+// waitExit waits for the end of a process.
+func waitExit(pidfd int) error {
+	for {
+		_, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, -1)
+		if err != unix.EINTR {
+			return err
+		}
+	}
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+
+	"golang.org/x/sys/unix"
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv6"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/icmp"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
+
+	"mycr/netns"
+	"mycr/netns/mycr-net/link"
+	"mycr/netns/mycr-net/policy"
+)
+
+const nic = 1
+
+// A network is one container's.
+type network struct {
+	config *netns.HelperConfig
+	policy *policy.Policy
+	link   *link.Endpoint
+	stack  *stack.Stack
+	tcp    *tcpForwarder
+}
+
+func newNetwork(config *netns.HelperConfig) (*network, error) {
+	n := &network{config: config, policy: policy.New(config)}
+	var err error
+	if n.link, err = openLink(config); err != nil {
+		return nil, err
+	}
+	if n.stack, err = newStack(config, n.link); err != nil {
+		return nil, err
+	}
+	n.tcp = newTCPForwarder(n)
+	return n, nil
+}
+
+func openLink(config *netns.HelperConfig) (*link.Endpoint, error) {
+	peer, err := net.ParseMAC(config.MAC)
+	if err != nil || len(peer) != 6 {
+		return nil, fmt.Errorf("the configuration: hardware address %q: %w", config.MAC, errors.Join(err, unix.EINVAL))
+	}
+	if config.MTU < header.IPv6MinimumMTU || config.MTU > link.MaxMTU {
+		return nil, fmt.Errorf("the configuration: MTU %d is not in %d…%d", config.MTU, header.IPv6MinimumMTU, link.MaxMTU)
+	}
+	if err := unix.SetNonblock(netns.HelperTapFD, true); err != nil {
+		return nil, fmt.Errorf("the TAP device: %w", err)
+	}
+	own := []netip.Addr{config.Address4.Addr(), config.Address6.Addr()}
+	e, err := link.New(os.NewFile(netns.HelperTapFD, "tap"), [6]byte(peer), own, config.MTU)
+	if err != nil {
+		return nil, fmt.Errorf("the TAP device: %w", err)
+	}
+	return e, nil
+}
+
+// newStack makes a stack that takes every packet as its own.
+func newStack(config *netns.HelperConfig, endpoint stack.LinkEndpoint) (*stack.Stack, error) {
+	s := stack.New(stack.Options{
+		NetworkProtocols:   []stack.NetworkProtocolFactory{ipv4.NewProtocol, ipv6.NewProtocol},
+		TransportProtocols: []stack.TransportProtocolFactory{tcp.NewProtocol, udp.NewProtocol, icmp.NewProtocol4, icmp.NewProtocol6},
+	})
+	if err := s.CreateNIC(nic, endpoint); err != nil {
+		return nil, fmt.Errorf("the user-space stack: %s", err)
+	}
+	for _, address := range append([]netip.Addr{config.Gateway4, config.Gateway6}, config.DNS...) {
+		if !address.IsValid() {
+			continue
+		}
+		if err := s.AddProtocolAddress(nic, tcpip.ProtocolAddress{
+			Protocol:          protocolOf(address),
+			AddressWithPrefix: tcpip.AddrFromSlice(address.AsSlice()).WithPrefix(),
+		}, stack.AddressProperties{}); err != nil {
+			return nil, fmt.Errorf("the user-space stack: address %s: %s", address, err)
+		}
+	}
+	s.SetRouteTable([]tcpip.Route{
+		{Destination: header.IPv4EmptySubnet, NIC: nic},
+		{Destination: header.IPv6EmptySubnet, NIC: nic},
+	})
+	if err := s.SetPromiscuousMode(nic, true); err != nil { // receives for every address
+		return nil, fmt.Errorf("the user-space stack: %s", err)
+	}
+	if err := s.SetSpoofing(nic, true); err != nil { // sends from every address
+		return nil, fmt.Errorf("the user-space stack: %s", err)
+	}
+	return s, tune(s)
+}
+
+// tune sets what is on the way of a single connection's throughput. The buffers
+// are those of the first connections, see budget.
+func tune(s *stack.Stack) error {
+	sack := tcpip.TCPSACKEnabled(true)
+	receive := tcpip.TCPReceiveBufferSizeRangeOption{Min: tcp.MinBufferSize, Default: mostBuffer, Max: mostBuffer}
+	send := tcpip.TCPSendBufferSizeRangeOption{Min: tcp.MinBufferSize, Default: mostBuffer, Max: mostBuffer}
+	for _, option := range []tcpip.SettableTransportProtocolOption{&sack, &receive, &send} {
+		if err := s.SetTransportProtocolOption(tcp.ProtocolNumber, option); err != nil {
+			return fmt.Errorf("the user-space stack: %T: %s", option, err)
+		}
+	}
+	return nil
+}
+
+func protocolOf(address netip.Addr) tcpip.NetworkProtocolNumber {
+	if address.Is4() {
+		return ipv4.ProtocolNumber
+	}
+	return ipv6.ProtocolNumber
+}
+
+func addrPort(address tcpip.Address, port uint16) netip.AddrPort {
+	ip, _ := netip.AddrFromSlice(address.AsSlice())
+	return netip.AddrPortFrom(ip, port)
+}
+
+func fullAddress(a netip.AddrPort) tcpip.FullAddress {
+	return tcpip.FullAddress{NIC: nic, Addr: tcpip.AddrFromSlice(a.Addr().AsSlice()), Port: a.Port()}
+}

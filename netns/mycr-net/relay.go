@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"net"
+	"sync"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+	"gvisor.dev/gvisor/pkg/waiter"
+)
+
+// relay carries bytes both ways until both sides are at their end, or one is
+// reset, which resets the other. It closes both.
+//
+// No bytes are kept here: what one side does not take stays in the other's
+// receive buffer, and its sender is slowed down by the window.
+func (f *tcpForwarder) relay(inside *insideTCP, outside *net.TCPConn) {
+	f.open.Add(1)
+	defer f.open.Add(-1)
+	size := f.budget.take()
+	defer f.budget.give(size)
+	inside.ep.SocketOptions().SetReceiveBufferSize(int64(size), true)
+	inside.ep.SocketOptions().SetSendBufferSize(int64(size), true)
+
+	var once sync.Once
+	abort := func() {
+		once.Do(func() {
+			inside.ep.Abort()
+			reset(outside)
+		})
+	}
+	// A reset from inside arrives also while both directions wait for the outside.
+	dead := waiter.NewFunctionEntry(waiter.EventErr, func(waiter.EventMask) {
+		if tcp.EndpointState(inside.ep.State()) == tcp.StateError {
+			go abort() // the endpoint is locked here
+		}
+	})
+	inside.queue.EventRegister(&dead)
+	defer inside.queue.EventUnregister(&dead)
+
+	raw, err := outside.SyscallConn()
+	if err != nil {
+		abort()
+		return
+	}
+	var both sync.WaitGroup
+	both.Go(func() {
+		if inside.sendTo(raw) != nil || outside.CloseWrite() != nil {
+			abort()
+		}
+	})
+	if inside.receiveFrom(raw, f.chunk()) != nil || inside.ep.Shutdown(tcpip.ShutdownWrite) != nil {
+		abort()
+	}
+	both.Wait()
+	once.Do(func() {
+		inside.ep.Close()
+		outside.Close()
+	})
+}
+
+// chunk is how much is read from outside at once: a whole number of segments,
+// or each read would end in a small packet.
+func (f *tcpForwarder) chunk() int {
+	segment := f.config.MTU - header.IPv6MinimumSize - header.TCPMinimumSize - header.TCPOptionTSLength - 2
+	return segment * max(1, (256<<10)/segment)
+}
