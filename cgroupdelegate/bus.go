@@ -19,9 +19,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// busPatience is how long a manager may take for an answer where the context has no deadline.
-const busPatience = 10 * time.Second
-
 // bus is one connection to a systemd manager. It belongs to one goroutine at a
 // time.
 //
@@ -240,7 +237,7 @@ func withPatience(ctx context.Context) (context.Context, context.CancelFunc) {
 	if _, ok := ctx.Deadline(); ok {
 		return context.WithCancel(ctx)
 	}
-	return context.WithTimeout(ctx, busPatience)
+	return context.WithTimeout(ctx, patience)
 }
 
 // until makes reads and writes end with the context.

@@ -132,10 +132,9 @@ func (f *busFacts) dirs() []string {
 
 // addresses lists every address worth a try. A bus comes before systemd's
 // private socket, although that takes a third less for AttachProcessesToUnit and
-// as long for a scope: systemd sends every signal of every unit to each private
-// peer, so that fifty scopes made at once take more than twice the time that
-// they take on a bus (measured on 252). Processes of a login session are moved
-// through either.
+// no longer for a scope: systemd sends every signal of every unit to each private
+// peer, so that fifty scopes made at once take three times as long as on a bus
+// (measured on 252). Processes of a login session are moved through either.
 func (f *busFacts) addresses() []string {
 	var buses, private []string
 	if f.HostRoot {
