@@ -123,7 +123,7 @@ func start(m *machine, saved bool) error {
 		m.kill()
 		fmt.Fprintln(os.Stderr, "vm: the saved state does not continue, booting:", err)
 	}
-	err := m.boot(2 * time.Minute)
+	err := m.boot(4 * time.Minute)
 	if err != nil {
 		m.kill()
 		fmt.Fprintln(os.Stderr, "vm: booting once more:", err)

@@ -25,7 +25,7 @@ func (m *machine) resume() error {
 	if err != nil {
 		return err
 	}
-	arguments := strings.ReplaceAll(strings.Join(m.arguments("disk", "on"), "\n"), m.work, "")
+	arguments := strings.NewReplacer(m.work, "", m.dir, "").Replace(strings.Join(m.arguments("disk", "on"), "\n"))
 	dir := filepath.Join(m.dir, fmt.Sprintf("saved-%x", sha256.Sum256(append(version, arguments...)))[:18])
 	if err := m.save(dir); err != nil {
 		return fmt.Errorf("save a state: %w", err)
@@ -66,7 +66,7 @@ func (m *machine) save(dir string) error {
 		return err
 	}
 	defer m.kill()
-	if err := m.waitReady(2 * time.Minute); err != nil {
+	if err := m.waitReady(4 * time.Minute); err != nil {
 		return err
 	}
 	if err := m.migrate(state); err != nil {
