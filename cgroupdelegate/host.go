@@ -98,7 +98,7 @@ func gatherHost(r *request, root bool) (h Host, err error) {
 			return h, err
 		}
 	}
-	if r.tries(Systemd) && (h.Delegated == "" || len(h.Foreign) > 0 || r.manager == Systemd || r.missing(h.DelegatedControllers) != "") {
+	if r.tries(Systemd) && h.Manager.Addresses == nil && h.NoManager == nil && (h.Delegated == "" || len(h.Foreign) > 0 || r.manager == Systemd || r.missing(h.DelegatedControllers) != "") {
 		h.gatherManager()
 	}
 	if r.tries(Cgroupfs) {
@@ -123,9 +123,8 @@ func OfProcess(pid string) (string, error) {
 	return "", fmt.Errorf("%s has no line of cgroup2", name)
 }
 
-// gatherDelegated looks for the mark that a manager leaves on what it
-// delegates (systemd.resource-control(5), and mycr itself): being writable is
-// not being delegated.
+// gatherDelegated finds out whether our cgroup is delegated to us: being
+// writable is not being delegated.
 func (h *Host) gatherDelegated() error {
 	if strings.HasPrefix(h.Own, "/..") {
 		return nil // above the root of our cgroup namespace
@@ -135,15 +134,13 @@ func (h *Host) gatherDelegated() error {
 		candidate = path.Dir(candidate)
 	}
 	dir := path.Join(MountPoint, candidate)
-	mark := make([]byte, 8)
-	n, err := unix.Getxattr(dir, "user.delegate", mark)
-	if err != nil || string(mark[:max(n, 0)]) != "1" {
-		return nil
-	}
 	for _, file := range []string{dir, dir + "/cgroup.procs", dir + "/cgroup.subtree_control"} {
 		if unix.Faccessat(unix.AT_FDCWD, file, unix.W_OK, unix.AT_EACCESS) != nil {
 			return nil
 		}
+	}
+	if !h.marked(candidate) {
+		return nil
 	}
 	c, err := Open(candidate)
 	if errors.Is(err, ErrGone) {
@@ -159,6 +156,28 @@ func (h *Host) gatherDelegated() error {
 	}
 	_, h.Foreign, err = residents(c)
 	return err
+}
+
+// marked tells whether a cgroup has the mark of what is delegated, which the
+// system's manager and mycr leave on it (user.delegate). A user's manager leaves
+// none, and has to be asked about its units; one that does not answer will not
+make a scope either, and the error is told there.
+func (h *Host) marked(name string) bool {
+	mark := make([]byte, 8)
+	n, err := unix.Getxattr(path.Join(MountPoint, name), "user.delegate", mark)
+	if err == nil {
+		return string(mark[:n]) == "1"
+	}
+	unit := path.Base(name)
+	if h.Root || !strings.HasSuffix(unit, ".scope") && !strings.HasSuffix(unit, ".service") {
+		return false
+	}
+	h.gatherManager()
+	if h.NoManager != nil || !strings.HasPrefix(name, h.ManagerCgroup+"/") {
+		return false
+	}
+	delegated, err := h.Manager.delegates(unit)
+	return err == nil && delegated
 }
 
 // controllers are those that the cgroup can give to its children.

@@ -3,8 +3,11 @@
 package cgroupdelegate
 
 import (
+	"context"
 	"fmt"
 	"strings"
+
+	"github.com/godbus/dbus/v5"
 )
 
 // longestUnit is systemd's UNIT_NAME_MAX without its NUL.
@@ -100,4 +103,45 @@ func shellWord(s string) string {
 		return "'" + s + "'"
 	}
 	return s
+}
+
+// delegates asks whether a unit of the manager has Delegate=yes.
+func (m manager) delegates(unit string) (bool, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	b, err := m.dial(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer b.close()
+	defer b.until(ctx)()
+	kind := managerIface[:strings.LastIndexByte(managerIface, '.')]
+	if strings.HasSuffix(unit, ".scope") {
+		kind += ".Scope"
+	} else {
+		kind += ".Service"
+	}
+	body, err := b.answer(ctx, b.call(systemdName, unitObject(unit), "org.freedesktop.DBus.Properties.Get", kind, "Delegate"))
+	if err != nil {
+		return false, b.refused("ask about "+unit, err)
+	}
+	value, _ := first[dbus.Variant](body)
+	delegate, _ := value.Value().(bool)
+	return delegate, nil
+}
+
+// unitObject is the path of a unit's object, in which what is no letter or
+// digit is its number; see sd_bus_path_encode(3).
+func unitObject(unit string) string {
+	var s strings.Builder
+	s.WriteString(systemdPath + "/unit/")
+	for i := range len(unit) {
+		switch c := unit[i]; {
+		case '0' <= c && c <= '9' && i > 0, 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z':
+			s.WriteByte(c)
+		default:
+			fmt.Fprintf(&s, "_%02x", c)
+		}
+	}
+	return s.String()
 }

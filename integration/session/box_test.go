@@ -58,6 +58,9 @@ func (b *box) lab2(edits ...testbed.Edit) string {
 	if err != nil {
 		b.t.Fatal(err)
 	}
+	if err := os.Chmod(dir, 0o755); err != nil { // for subordinate ids
+		b.t.Fatal(err)
+	}
 	if err := template.Rootfs(filepath.Join(dir, "rootfs")); err != nil {
 		b.t.Fatal(err)
 	}

@@ -22,11 +22,11 @@ func TestRoot137IsExplained(t *testing.T) {
 
 func test137(t *testing.T) {
 	b := newBox(t)
-	dir := b.lab2(testbed.Args("tail", "/dev/zero"), testbed.Set("linux.resources.memory.limit", 50331648))
-	for range 5 {
+	dir := b.lab2(testbed.Args("tail", "/dev/zero"), testbed.Set("linux.resources.memory.limit", 16777216))
+	for range 3 {
 		id := b.id("oom")
 		want := fmt.Sprintf("mycr: note: the kernel killed 1 process of %s for want of memory: "+
-			"it reached memory.max (linux.resources.memory.limit: 50331648), peak 50331648 bytes\n", id)
+			"it reached memory.max (linux.resources.memory.limit: 16777216), peak 16777216 bytes\n", id)
 		if r := b.run(mycr, "run", "-b", dir, id); r.Status != 137 || !strings.HasSuffix(r.Stderr, want) || strings.Count(r.Stderr, "the kernel") != 1 {
 			t.Errorf("%v\nnot 137 with %s", r, want)
 		}
@@ -37,10 +37,10 @@ func test137(t *testing.T) {
 // The killed process may be another than the one whose status it is.
 func TestKillOfAChildIsExplained(t *testing.T) {
 	b := newBox(t)
-	small := testbed.Set("linux.resources.memory.limit", 50331648)
+	small := testbed.Set("linux.resources.memory.limit", 16777216)
 	r := b.run(mycr, "run", "-b", b.lab2(small, testbed.Sh("tail /dev/zero; tail /dev/zero; exit 3")), b.id("child"))
 	known := strings.Contains(r.Stderr, "the kernel killed 2 processes of child-") || strings.Contains(r.Stderr, "the kernel killed at least 1 process of child-")
-	if r.Status != 3 || !known || !strings.Contains(r.Stderr, "it reached memory.max (linux.resources.memory.limit: 50331648), peak 50331648 bytes\n") {
+	if r.Status != 3 || !known || !strings.Contains(r.Stderr, "it reached memory.max (linux.resources.memory.limit: 16777216), peak 16777216 bytes\n") {
 		t.Errorf("%v", r)
 	}
 	// Where all went well in the end, or it was no limit, nothing is told.
@@ -70,13 +70,13 @@ func TestLimitAboveIsExplained(t *testing.T) {
 		t.Fatalf("start %s: %v: %s", slice, err, out)
 	}
 	defer systemctl("stop", slice)
-	if out, err := systemctl("set-property", "--runtime", slice, "MemoryMax=48M"); err != nil {
+	if out, err := systemctl("set-property", "--runtime", slice, "MemoryMax=16M"); err != nil {
 		t.Fatalf("limit %s: %v: %s", slice, err, out)
 	}
 	id := b.id("above")
 	r := b.run(mycr, "run", "-b", dir, id)
 	if r.Status != 137 || !strings.Contains(r.Stderr, "the kernel killed 1 process of "+id+" for want of memory: the cgroup /") ||
-		!strings.Contains(r.Stderr, slice+" above it reached memory.max, 50331648 bytes, peak 50331648 bytes\n") {
+		!strings.Contains(r.Stderr, slice+" above it reached memory.max, 16777216 bytes, peak 16777216 bytes\n") {
 		t.Errorf("%v", r)
 	}
 	b.nothingLeft()
