@@ -69,12 +69,12 @@ func TestShareOfCPU(t *testing.T) {
 	look := func(id, cgroup string, later time.Duration, used uint64) sample {
 		return sample{id: id, cgroup: cgroup, at: at.Add(later), stats: &cgroupdelegate.Stats{CPU: &cgroupdelegate.CPUStats{UsageUsec: used}}}
 	}
-	before := []sample{look("a", "/a", 0, 1000), look("remade", "/r", 0, 5000), look("gone", "/g", 0, 1), {id: "none", cgroup: "none", at: at}}
+	before := []sample{look("a", "/a", 0, 1000), look("remade", "/r", 0, 5000), look("gone", "/g", 0, 1), look("moved", "/m", 0, 1), {id: "none", cgroup: "none", at: at}}
 	after := []sample{
-		look("a", "/a", 100*time.Millisecond, 151000), look("remade", "/r", 100*time.Millisecond, 10), look("new", "/n", 100*time.Millisecond, 5),
+		look("a", "/a", 100*time.Millisecond, 151000), look("remade", "/r", 100*time.Millisecond, 10), look("new", "/n", 100*time.Millisecond, 5), look("moved", "/l", 100*time.Millisecond, 2),
 		{id: "none", cgroup: "none", at: at.Add(time.Second)},
 	}
-	want := map[string]*float64{"a": new(float64), "remade": new(float64), "new": nil, "none": nil}
+	want := map[string]*float64{"a": new(float64), "remade": new(float64), "new": nil, "moved": nil, "none": nil}
 	*want["a"] = 150
 	got := usages(before, after)
 	if len(got) != len(want) {
