@@ -161,7 +161,7 @@ func (h *Host) gatherDelegated() error {
 // marked tells whether a cgroup has the mark of what is delegated, which the
 // system's manager and mycr leave on it (user.delegate). A user's manager leaves
 // none, and has to be asked about its units; one that does not answer will not
-make a scope either, and the error is told there.
+// make a scope either, and the error is told there.
 func (h *Host) marked(name string) bool {
 	mark := make([]byte, 8)
 	n, err := unix.Getxattr(path.Join(MountPoint, name), "user.delegate", mark)

@@ -4,7 +4,6 @@ package cgroupdelegate
 
 import (
 	"context"
-	"fmt"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -38,7 +37,7 @@ func (g *Group) Update(upper *Cgroup, resources *specs.LinuxResources) error {
 	}
 	if resources.Devices != nil {
 		if err := upper.filterDevices(resources.Devices); err != nil {
-			return fmt.Errorf("linux.resources.devices: %w", err)
+			return err
 		}
 	}
 	if g.Path == g.Limits {
