@@ -376,7 +376,7 @@ func (b *bus) explain(ctx context.Context, err error) error {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return fmt.Errorf("%s did not answer in time: %w", b.manager, err)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, unix.EPIPE), errors.Is(err, unix.ECONNRESET):
-		return fmt.Errorf("%s is gone: %s closed the connection: %w", b.manager, b.address, err)
+		return fmt.Errorf("the connection to %s broke: %s closed it: %w", b.manager, b.address, err)
 	}
 	return err
 }

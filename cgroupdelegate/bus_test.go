@@ -199,8 +199,8 @@ func TestManagerThatIsSlowOrDies(t *testing.T) {
 	}{
 		"no answer":          {hang, "did not answer in time"},
 		"no end":             {noEnd, "did not answer in time"},
-		"closed":             {hangUp, "the systemd user manager of uid 1000 is gone"},
-		"closed in a signal": {halfway, "the systemd user manager of uid 1000 is gone"},
+		"closed":             {hangUp, "the connection to the systemd user manager of uid 1000 broke"},
+		"closed in a signal": {halfway, "the connection to the systemd user manager of uid 1000 broke"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := fakeSystemd{start: c.start}

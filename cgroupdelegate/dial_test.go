@@ -45,7 +45,7 @@ func TestDialTakesTheFirstThatAnswers(t *testing.T) {
 	_, err = bad.dial(ctx)
 	want := `connect to the systemd user manager of uid 1000: unix:path=/nowhere/bus: no such file or directory; unix:path=STALE: connection refused; ` +
 		`tcp:host=localhost: not a unix socket; 3: authenticate: the answer is "REJECTED EXTERNAL"; ` +
-		`4: authenticate: the systemd user manager of uid 1000 is gone: 4 closed the connection: EOF; 5: systemd is not on this bus: The name is not known; ` +
+		`4: authenticate: the connection to the systemd user manager of uid 1000 broke: 4 closed it: EOF; 5: systemd is not on this bus: The name is not known; ` +
 		`6: authenticate: the systemd user manager of uid 1000 did not answer in time: read 6: i/o timeout`
 	got := strings.ReplaceAll(err.Error(), stale, "STALE")
 	for i, a := range bad.Addresses[3:] {
