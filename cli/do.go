@@ -9,8 +9,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
@@ -26,7 +28,9 @@ import (
 // do runs a command in a sandbox of this host.
 type do struct {
 	bundle.SandboxOptions
-	volumes []string
+	volumes      []string
+	memory, cpus string
+	pids         int64
 }
 
 // The exit statuses of do where there is none of the command: env(1)'s.
@@ -56,6 +60,9 @@ func (d *do) flags(f *pflag.FlagSet) {
 	f.StringVar(&d.Hostname, "hostname", "", "`NAME` of the host in the sandbox")
 	f.StringVar(&d.Network, "network", "none", "`none|host` whose network there is; also --net")
 	f.StringVar(&d.Proc, "proc", "private", "`private|host|none` whose processes /proc shows")
+	f.StringVar(&d.memory, "memory", "", "`BYTES` of memory at most, as 512m or 2g")
+	f.StringVar(&d.cpus, "cpus", "", "`N` CPUs' time at most, as 1.5")
+	f.Int64Var(&d.pids, "pids-limit", 0, "`N` processes and threads at most")
 	alias(f, "setenv", "env", "")
 	alias(f, "chdir", "workdir", "w")
 	alias(f, "network", "net", "")
@@ -79,6 +86,9 @@ func (d *do) run(s *session, args []string) (int, error) {
 	if err != nil {
 		return doFailed, err
 	}
+	if made.Linux.Resources, err = d.limits(); err != nil {
+		return doFailed, err
+	}
 	id, err := randomID()
 	if err != nil {
 		return doFailed, err
@@ -99,6 +109,37 @@ func (d *do) run(s *session, args []string) (int, error) {
 		return doStatus(err), err
 	}
 	return status, nil
+}
+
+// limits are docker's words for them; nil where there are none.
+func (d *do) limits() (*specs.LinuxResources, error) {
+	var r specs.LinuxResources
+	if d.memory != "" {
+		n, err := parseBytes(d.memory)
+		if err != nil || n <= 0 {
+			return nil, fmt.Errorf("--memory %s: not an amount such as 512m or 2g", d.memory)
+		}
+		r.Memory = &specs.LinuxMemory{Limit: &n}
+	}
+	if d.cpus != "" {
+		n, err := strconv.ParseFloat(d.cpus, 64)
+		if err != nil || !(n >= 0.01 && n <= 100_000) {
+			return nil, fmt.Errorf("--cpus %s: not a number of CPUs such as 1.5, 0.01 at least", d.cpus)
+		}
+		period := uint64(100_000)
+		quota := int64(n * float64(period))
+		r.CPU = &specs.LinuxCPU{Quota: &quota, Period: &period}
+	}
+	if d.pids < 0 {
+		return nil, fmt.Errorf("--pids-limit %d: not a number of processes", d.pids)
+	}
+	if d.pids > 0 {
+		r.Pids = &specs.LinuxPids{Limit: &d.pids}
+	}
+	if r.Memory == nil && r.CPU == nil && r.Pids == nil {
+		return nil, nil
+	}
+	return &r, nil
 }
 
 // doStatus tells from the words of an error, which may have come from the

@@ -13,7 +13,7 @@ _mycr() {
 	case $command in
 	"") COMPREPLY=($(compgen -W "do run create start exec kill delete state list ps stats events update pause resume spec features checkpoint restore help --root --log --log-format --log-level --debug --systemd-cgroup --cgroup-manager --rootless --criu --version" -- "$cur")); return ;;
 	help) COMPREPLY=($(compgen -W "do run create start exec kill delete state list ps stats events update pause resume spec features checkpoint restore help" -- "$cur")); return ;;
-	do) flags="--bind --ro-bind --volume --tmpfs --setenv --chdir --hostname --network --proc --root --log --log-format --log-level --debug --systemd-cgroup --cgroup-manager --rootless --criu" ;;
+	do) flags="--bind --ro-bind --volume --tmpfs --setenv --chdir --hostname --network --proc --memory --cpus --pids-limit --root --log --log-format --log-level --debug --systemd-cgroup --cgroup-manager --rootless --criu" ;;
 	run) flags="--bundle --pid-file --console-socket --pidfd-socket --no-pivot --no-new-keyring --trust-annotations --preserve-fds --detach --keep --no-subreaper --root --log --log-format --log-level --debug --systemd-cgroup --cgroup-manager --rootless --criu" ;;
 	create) flags="--bundle --pid-file --console-socket --pidfd-socket --no-pivot --no-new-keyring --trust-annotations --preserve-fds --root --log --log-format --log-level --debug --systemd-cgroup --cgroup-manager --rootless --criu" ;;
 	start) flags="--root --log --log-format --log-level --debug --systemd-cgroup --cgroup-manager --rootless --criu" ids=1 ;;
