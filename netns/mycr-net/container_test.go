@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -83,7 +84,7 @@ func launch(t testing.TB, change func(*netns.HelperConfig)) *container {
 		Path:       "/proc/self/exe",
 		Args:       []string{helperName, "test"},
 		Dir:        "/",
-		Env:        []string{"GOCOVERDIR=" + os.Getenv("GOCOVERDIR")},
+		Env:        helperEnvironment(),
 		ExtraFiles: []*os.File{configFile(t, c.config), tap, writable, init, listener},
 	}
 	if os.Getenv("MYCR_NET_STDERR") != "" {
@@ -103,6 +104,40 @@ func launch(t testing.TB, change func(*netns.HelperConfig)) *container {
 		t.Fatalf("mycr-net said %s: %v", line, err)
 	}
 	return c
+}
+
+// helperEnvironment is empty but for where coverage goes.
+func helperEnvironment() []string {
+	if directory := os.Getenv("GOCOVERDIR"); directory != "" {
+		return []string{"GOCOVERDIR=" + directory}
+	}
+	return []string{}
+}
+
+// ask sends one request to mycr-net's control socket.
+func (c *container) ask(t testing.TB, request netns.HelperRequest) (answer netns.HelperAnswer) {
+	t.Helper()
+	conn, err := net.Dial("unixpacket", c.control)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	data, err := json.Marshal(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Write(data); err != nil {
+		t.Fatal(err)
+	}
+	packet := make([]byte, 1<<20)
+	n, err := conn.Read(packet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(packet[:n], &answer); err != nil {
+		t.Fatalf("%s: %v", packet[:n], err)
+	}
+	return answer
 }
 
 // makeDevice does what the container's init does.

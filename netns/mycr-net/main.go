@@ -19,12 +19,11 @@ func main() {
 	ready := os.NewFile(netns.HelperReadyFD, "ready")
 	n, err := start()
 	if err == nil {
-		err = tell(ready, netns.HelperReady{Ready: true})
+		err = tell(ready, netns.HelperReady{Ready: true, Ports: n.ports.list()})
 	}
 	if err != nil {
 		refusal := netns.HelperReady{Error: err.Error()}
-		var known *hintError
-		if errors.As(err, &known) {
+		if known, ok := errors.AsType[*hintError](err); ok {
 			refusal.Hint = known.hint
 		}
 		if err := tell(ready, refusal); err != nil {
@@ -68,7 +67,16 @@ func start() (*network, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newNetwork(config)
+	n, err := newNetwork(config)
+	if err != nil {
+		return nil, err
+	}
+	control, err := openControl()
+	if err != nil {
+		return nil, err
+	}
+	go n.serveControl(control)
+	return n, nil
 }
 
 func configuration() (*netns.HelperConfig, error) {

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/adapters/gonet"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv6"
@@ -20,6 +21,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
 
 	"mycr/netns"
+	"mycr/netns/mycr-net/dns"
 	"mycr/netns/mycr-net/link"
 	"mycr/netns/mycr-net/policy"
 )
@@ -28,11 +30,17 @@ const nic = 1
 
 // A network is one container's.
 type network struct {
-	config *netns.HelperConfig
-	policy *policy.Policy
-	link   *link.Endpoint
-	stack  *stack.Stack
-	tcp    *tcpForwarder
+	config    *netns.HelperConfig
+	policy    *policy.Policy
+	link      *link.Endpoint
+	stack     *stack.Stack
+	most      int // connections and flows of each kind, each a descriptor
+	mostFlows int
+	tcp       *tcpForwarder
+	udp       *udpForwarder
+	ping      *pingForwarder
+	dns       *dns.Server
+	ports     *ports
 }
 
 func newNetwork(config *netns.HelperConfig) (*network, error) {
@@ -44,7 +52,17 @@ func newNetwork(config *netns.HelperConfig) (*network, error) {
 	if n.stack, err = newStack(config, n.link); err != nil {
 		return nil, err
 	}
+	n.most, n.mostFlows = descriptors()
 	n.tcp = newTCPForwarder(n)
+	n.udp = newUDPForwarder(n)
+	n.ping = newPingForwarder(n)
+	if err := n.serveNames(); err != nil {
+		return nil, err
+	}
+	n.ports = &ports{network: n}
+	if err := n.ports.publish(config.Ports); err != nil {
+		return nil, err
+	}
 	return n, nil
 }
 
@@ -98,6 +116,26 @@ func newStack(config *netns.HelperConfig, endpoint stack.LinkEndpoint) (*stack.S
 		return nil, fmt.Errorf("the user-space stack: %s", err)
 	}
 	return s, tune(s)
+}
+
+// serveNames answers queries on the addresses that the container's resolv.conf
+// has.
+func (n *network) serveNames() error {
+	n.dns = dns.New(n.config.ResolvConf, n.config.AddHosts, n.policy)
+	for _, address := range n.config.DNS {
+		at := fullAddress(netip.AddrPortFrom(address, 53))
+		packets, err := gonet.DialUDP(n.stack, &at, nil, protocolOf(address))
+		if err != nil {
+			return fmt.Errorf("answer queries on %s: %w", address, err)
+		}
+		streams, err := gonet.ListenTCP(n.stack, at, protocolOf(address))
+		if err != nil {
+			return fmt.Errorf("answer queries on %s: %w", address, err)
+		}
+		go n.dns.ServePacket(packets)
+		go n.dns.Serve(streams)
+	}
+	return nil
 }
 
 // tune sets what is on the way of a single connection's throughput. The buffers

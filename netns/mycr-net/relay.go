@@ -66,5 +66,5 @@ func (f *tcpForwarder) relay(inside *insideTCP, outside *net.TCPConn) {
 // or each read would end in a small packet.
 func (f *tcpForwarder) chunk() int {
 	segment := f.config.MTU - header.IPv6MinimumSize - header.TCPMinimumSize - header.TCPOptionTSLength - 2
-	return segment * max(1, (256<<10)/segment)
+	return segment * max(1, (512<<10)/segment)
 }

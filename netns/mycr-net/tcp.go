@@ -12,16 +12,14 @@ import (
 
 	"golang.org/x/sys/unix"
 	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
-	"gvisor.dev/gvisor/pkg/waiter"
 )
 
 const (
 	// mostConnecting bounds the connections whose other side has not answered
 	// yet; a SYN beyond is dropped, and the container's kernel repeats it.
 	mostConnecting = 4096
-	// mostConnections bounds the connections, each a descriptor here.
-	mostConnections = 16384
 	// connectPatience is longer than the container's own, net.ipv4.tcp_syn_retries.
 	connectPatience = 130 * time.Second
 )
@@ -31,22 +29,30 @@ type tcpForwarder struct {
 	*network
 	open   atomic.Int64
 	budget budget
+	syn    synHeads
 }
 
 func newTCPForwarder(n *network) *tcpForwarder {
 	f := &tcpForwarder{network: n}
 	forwarder := tcp.NewForwarder(n.stack, mostBuffer, mostConnecting, f.forward)
-	n.stack.SetTransportProtocolHandler(tcp.ProtocolNumber, forwarder.HandlePacket)
+	n.stack.SetTransportProtocolHandler(tcp.ProtocolNumber, func(id stack.TransportEndpointID, pkt *stack.PacketBuffer) bool {
+		f.syn.note(id, pkt)
+		return forwarder.HandlePacket(id, pkt)
+	})
 	return f
 }
+
+// full tells whether there are so many connections that no more is made.
+func (f *tcpForwarder) full() bool { return f.open.Load() >= int64(f.most) }
 
 // forward connects to the outside first, so that the container sees a refusal
 // as one.
 func (f *tcpForwarder) forward(request *tcp.ForwarderRequest) {
 	id := request.ID()
+	defer f.syn.forget(id)
 	to := addrPort(id.LocalAddress, id.LocalPort)
 	decision := f.policy.TCP(to)
-	if decision.Refused != "" || f.open.Load() >= mostConnections {
+	if decision.Refused != "" || f.full() {
 		request.Complete(true)
 		return
 	}
@@ -54,7 +60,7 @@ func (f *tcpForwarder) forward(request *tcp.ForwarderRequest) {
 	defer cancel()
 	outside, err := connect(ctx, decision.Target)
 	if err != nil {
-		request.Complete(!errors.Is(err, unix.ETIMEDOUT) && ctx.Err() == nil)
+		f.refuse(request, err)
 		return
 	}
 	inside := &insideTCP{}
@@ -70,6 +76,22 @@ func (f *tcpForwarder) forward(request *tcp.ForwarderRequest) {
 	f.relay(inside, outside)
 }
 
+// refuse says to the container what the outside said to us; where that is
+// nothing, it says nothing.
+func (f *tcpForwarder) refuse(request *tcp.ForwarderRequest, err error) {
+	why, known := asUnreachable(err)
+	syn := f.syn.get(request.ID())
+	switch {
+	case known && why != noPort && syn != nil:
+		f.sendUnreachable(syn, why)
+		request.Complete(false)
+	case errors.Is(err, unix.ETIMEDOUT), errors.Is(err, context.DeadlineExceeded):
+		request.Complete(false)
+	default:
+		request.Complete(true)
+	}
+}
+
 func connect(ctx context.Context, to netip.AddrPort) (*net.TCPConn, error) {
 	var dialer net.Dialer
 	c, err := dialer.DialContext(ctx, "tcp", to.String())
@@ -83,10 +105,4 @@ func connect(ctx context.Context, to netip.AddrPort) (*net.TCPConn, error) {
 func reset(c *net.TCPConn) {
 	c.SetLinger(0) // an error means that it is broken already
 	c.Close()
-}
-
-// insideTCP is the container's side of a connection.
-type insideTCP struct {
-	ep    tcpip.Endpoint
-	queue waiter.Queue
 }

@@ -4,6 +4,7 @@ package policy
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -16,7 +17,9 @@ func (p *Policy) Name(name string) bool {
 		return true
 	}
 	name = canonical(name)
-	p.denied.add(key{"dns", name, ""}, "not an allowed name", "--allow-host "+name)
+	if !strings.HasSuffix(name, ".arpa") { // programs look for the name of every address
+		p.denied.add(key{"dns", name, ""}, "not an allowed name", "--allow-host "+name)
+	}
 	return false
 }
 
