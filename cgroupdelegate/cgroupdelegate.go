@@ -31,7 +31,8 @@ type Plan struct {
 	Manager manager `json:",omitzero"`
 
 	Limits  Limits                    `json:",omitzero"`
-	Devices []specs.LinuxDeviceCgroup `json:",omitempty"` // rules for the kernel's filter; nil for none
+	Devices []specs.LinuxDeviceCgroup `json:",omitempty"`
+	Filter  bool                      `json:",omitempty"` // the kernel filters by Devices; else what the container has is no more than they allow
 	// Give: Below belongs to process.user, as runtime-spec has it for a cgroup namespace with
 	// a writable mount.
 	Give bool `json:",omitempty"`
@@ -279,9 +280,7 @@ func (r *request) disabled(devices *Refusal) Plan {
 func (r *request) finish(p *Plan, spec *specs.Spec, f *Facts) {
 	p.Limits = r.limits
 	p.Optional = r.asks() == "" && r.manager == ""
-	if r.filter {
-		p.Devices = r.rules
-	}
+	p.Devices, p.Filter = r.rules, r.filter
 	p.Give = f.OwnNamespace && writableMount(spec.Mounts)
 	if p.Give || !f.Host.Root {
 		p.Below = "container"

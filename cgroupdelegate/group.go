@@ -2,6 +2,8 @@
 
 package cgroupdelegate
 
+import "github.com/opencontainers/runtime-spec/specs-go"
+
 // Group is where a container's processes are, as state.json has it: commands
 // that come after create find everything here and take no flag.
 type Group struct {
@@ -14,6 +16,8 @@ type Group struct {
 	// Unit is the name of the scope, of the system's systemd or of the user's.
 	Unit   string `json:"unit,omitempty"`
 	System bool   `json:"system,omitempty"`
+	// Devices are the rules in force, by the filter or by what the container has.
+	Devices []specs.LinuxDeviceCgroup `json:"devices,omitempty"`
 	// Why a manager that was asked refused, where nothing depended on it.
 	Why string `json:"why,omitempty"`
 	// Made are the cgroups that mycr made and delete removes, the topmost first.

@@ -36,7 +36,7 @@ const patience = 30 * time.Second
 // Begin makes a cgroup that mycr makes by itself; a manager is called in the
 // background meanwhile. With an error comes what is to be undone.
 func (p *Plan) Begin() (*Making, error) {
-	m := &Making{plan: p, group: Group{Manager: p.Mode}}
+	m := &Making{plan: p, group: Group{Manager: p.Mode, Devices: p.Devices}}
 	switch p.Mode {
 	case Systemd:
 		m.dial()
@@ -118,7 +118,7 @@ func (m *Making) inhabit(at *Cgroup) (err error) {
 	if err := at.Apply(limits.Files); err != nil {
 		return err
 	}
-	if m.plan.Devices != nil {
+	if m.plan.Filter {
 		if err := at.filterDevices(m.plan.Devices); err != nil {
 			return err
 		}

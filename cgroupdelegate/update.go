@@ -4,6 +4,7 @@ package cgroupdelegate
 
 import (
 	"context"
+	"reflect"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -13,7 +14,8 @@ import (
 // it does not write the old ones again, and then for the kernel. What resources
 // does not name stays. Where a write fails, those before it hold.
 func (g *Group) Update(upper *Cgroup, resources *specs.LinuxResources) error {
-	if err := checkRules(resources.Devices); err != nil {
+	filter, err := g.changesDevices(resources.Devices)
+	if err != nil {
 		return err
 	}
 	was, err := upper.inForce()
@@ -35,7 +37,7 @@ func (g *Group) Update(upper *Cgroup, resources *specs.LinuxResources) error {
 	if err := upper.Apply(l.Files); err != nil {
 		return err
 	}
-	if resources.Devices != nil {
+	if filter {
 		if err := upper.filterDevices(resources.Devices); err != nil {
 			return err
 		}
@@ -49,6 +51,22 @@ func (g *Group) Update(upper *Cgroup, resources *specs.LinuxResources) error {
 	}
 	defer c.Close()
 	return c.Apply(l.Files)
+}
+
+// changesDevices tells whether the rules are others than those in force, which
+// only root can have filtered. Engines send the old ones with every change.
+func (g *Group) changesDevices(rules []specs.LinuxDeviceCgroup) (bool, error) {
+	if len(rules) == 0 || reflect.DeepEqual(rules, g.Devices) {
+		return false, nil
+	}
+	if err := checkRules(rules); err != nil {
+		return false, err
+	}
+	facts, err := gatherBus()
+	if err == nil && !facts.HostRoot {
+		err = &Refusal{Cause: "linux.resources.devices: other rules than the container was made with: only root of the host can have devices filtered"}
+	}
+	return err == nil, err
 }
 
 func (g *Group) tellManager(p []Property) error {

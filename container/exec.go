@@ -252,7 +252,7 @@ func (j *joiner) start() error {
 	}
 	defer unix.Close(between.PidFD)
 	if waiting >= 0 {
-		if err := j.entry.Attach(between.PID); err == nil {
+		if err = j.entry.Attach(between.PID); err == nil {
 			_, err = unix.Write(waiting, binary.NativeEndian.AppendUint64(nil, 1))
 		}
 		if err != nil {
