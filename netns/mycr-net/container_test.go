@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"syscall"
 	"testing"
 
@@ -55,6 +56,27 @@ func startContainer(t testing.TB, change func(*netns.HelperConfig)) *container {
 // launch starts mycr-net for a new container and waits for its one line.
 func launch(t testing.TB, change func(*netns.HelperConfig)) *container {
 	t.Helper()
+	return launchAs(t, change, func(start func() error) error { return start() })
+}
+
+// withoutCapabilities starts a process that has none in any namespace.
+func withoutCapabilities(start func() error) error {
+	failed := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and never unlocked, so that nobody else gets this thread
+		for capability := range unix.CAP_LAST_CAP + 1 {
+			if err := unix.Prctl(unix.PR_CAPBSET_DROP, uintptr(capability), 0, 0, 0); err != nil {
+				failed <- err
+				return
+			}
+		}
+		failed <- start()
+	}()
+	return <-failed
+}
+
+func launchAs(t testing.TB, change func(*netns.HelperConfig), as func(start func() error) error) *container {
+	t.Helper()
 	c := &container{namespace: newNamespace(), config: testConfig()}
 	t.Cleanup(func() { close(c.work) })
 	if change != nil {
@@ -90,7 +112,7 @@ func launch(t testing.TB, change func(*netns.HelperConfig)) *container {
 	if os.Getenv("MYCR_NET_STDERR") != "" {
 		c.helper.Stderr = os.Stderr
 	}
-	if err := c.helper.Start(); err != nil {
+	if err := as(c.helper.Start); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.helper.Process.Kill(); c.helper.Wait() })
