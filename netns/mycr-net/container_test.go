@@ -228,3 +228,6 @@ func listenControl(t testing.TB, path string) *os.File {
 	}
 	return os.NewFile(uintptr(fd), "control")
 }
+
+// writeFile writes to a file of /proc/sys/net, which is that of the thread.
+func writeFile(path, text string) error { return os.WriteFile(path, []byte(text), 0) }

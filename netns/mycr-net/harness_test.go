@@ -82,7 +82,7 @@ func makeWorld() error {
 		return err
 	}
 	// So that echo requests can be forwarded.
-	if err := os.WriteFile("/proc/sys/net/ipv4/ping_group_range", []byte("0 0"), 0); err != nil {
+	if err := writeFile("/proc/sys/net/ipv4/ping_group_range", "0 0"); err != nil {
 		return err
 	}
 	world = newNamespace()

@@ -87,8 +87,11 @@ func openLink(config *netns.HelperConfig) (*link.Endpoint, error) {
 
 // newStack makes a stack that takes every packet as its own.
 func newStack(config *netns.HelperConfig, endpoint stack.LinkEndpoint) (*stack.Stack, error) {
+	// What is for the loopback is dropped otherwise, and is to be refused.
+	v4 := ipv4.NewProtocolWithOptions(ipv4.Options{AllowExternalLoopbackTraffic: true})
+	v6 := ipv6.NewProtocolWithOptions(ipv6.Options{AllowExternalLoopbackTraffic: true})
 	s := stack.New(stack.Options{
-		NetworkProtocols:   []stack.NetworkProtocolFactory{ipv4.NewProtocol, ipv6.NewProtocol},
+		NetworkProtocols:   []stack.NetworkProtocolFactory{v4, v6},
 		TransportProtocols: []stack.TransportProtocolFactory{tcp.NewProtocol, udp.NewProtocol, icmp.NewProtocol4, icmp.NewProtocol6},
 	})
 	if err := s.CreateNIC(nic, endpoint); err != nil {

@@ -175,7 +175,7 @@ func (p *ports) enter(outside *net.TCPConn, port uint16) {
 	for _, to := range p.inside(local) {
 		if inside, err := p.dialInside(ctx, netip.AddrPortFrom(to, port)); err == nil {
 			cancel()
-			p.tcp.relay(inside, outside)
+			p.tcp.relay(inside, outside, nil)
 			return
 		}
 	}

@@ -17,7 +17,7 @@ import (
 //
 // No bytes are kept here: what one side does not take stays in the other's
 // receive buffer, and its sender is slowed down by the window.
-func (f *tcpForwarder) relay(inside *insideTCP, outside *net.TCPConn) {
+func (f *tcpForwarder) relay(inside *insideTCP, outside *net.TCPConn, first *gate) {
 	f.open.Add(1)
 	defer f.open.Add(-1)
 	size := f.budget.take()
@@ -48,7 +48,7 @@ func (f *tcpForwarder) relay(inside *insideTCP, outside *net.TCPConn) {
 	}
 	var both sync.WaitGroup
 	both.Go(func() {
-		if inside.sendTo(raw) != nil || outside.CloseWrite() != nil {
+		if enter(first, inside, outside) != nil || inside.sendTo(raw) != nil || outside.CloseWrite() != nil {
 			abort()
 		}
 	})
@@ -60,6 +60,19 @@ func (f *tcpForwarder) relay(inside *insideTCP, outside *net.TCPConn) {
 		inside.ep.Close()
 		outside.Close()
 	})
+}
+
+// enter lets the first bytes through the gate, where there is one.
+func enter(first *gate, inside *insideTCP, outside *net.TCPConn) error {
+	if first == nil {
+		return nil
+	}
+	stream, err := first.pass(inside)
+	if err != nil {
+		return err
+	}
+	_, err = outside.Write(stream)
+	return err
 }
 
 // chunk is how much is read from outside at once: a whole number of segments,

@@ -73,7 +73,11 @@ func (f *tcpForwarder) forward(request *tcp.ForwarderRequest) {
 	}
 	release := f.policy.Hold(to.Addr())
 	defer release()
-	f.relay(inside, outside)
+	var first *gate
+	if decision.CheckTLS {
+		first = &gate{f.policy, to}
+	}
+	f.relay(inside, outside, first)
 }
 
 // refuse says to the container what the outside said to us; where that is

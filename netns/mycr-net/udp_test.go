@@ -106,7 +106,7 @@ func TestUDPClosedPortIsTold(t *testing.T) {
 func TestPing(t *testing.T) {
 	c := startContainer(t, nil)
 	c.do(func() {
-		if err := os.WriteFile("/proc/sys/net/ipv4/ping_group_range", []byte("0 0"), 0); err != nil {
+		if err := writeFile("/proc/sys/net/ipv4/ping_group_range", "0 0"); err != nil {
 			t.Logf("ping_group_range of the container: %v", err)
 		}
 	})

@@ -54,12 +54,16 @@ func (p *Policy) Denied() (list []netns.Denied, more int) {
 	return slices.Clone(p.denied.list), p.denied.extra
 }
 
+func destination(protocol string, to netip.AddrPort) string {
+	if protocol == "icmp" {
+		return to.Addr().String()
+	}
+	return to.String()
+}
+
 // note records a refused packet and returns the reason.
 func (p *Policy) note(protocol string, to netip.AddrPort) string {
-	destination := to.String()
-	if protocol == "icmp" {
-		destination = to.Addr().String()
-	}
+	destination := destination(protocol, to)
 	name := ""
 	names := p.egress.names(to.Addr())
 	if len(names) > 0 {
@@ -82,10 +86,8 @@ func (p *Policy) note(protocol string, to netip.AddrPort) string {
 	return reason
 }
 
-func (p *Policy) refuseTLS(to netip.AddrPort, name string) {
-	if name == "" {
-		p.denied.add(key{"tcp", to.String(), ""}, "no server name in a TLS hello", "--allow-net "+to.String())
-		return
-	}
-	p.denied.add(key{"tcp", to.String(), name}, "not an allowed name in a TLS hello", fmt.Sprintf("--allow-host %s:%d", name, to.Port()))
+// RefuseStream records that a connection was ended because of what its first
+// bytes were.
+func (p *Policy) RefuseStream(to netip.AddrPort, reason string) {
+	p.denied.add(key{"tcp", to.String(), ""}, reason, "--allow-net "+to.String())
 }

@@ -3,6 +3,7 @@
 package policy
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 	"time"
@@ -65,11 +66,16 @@ func (p *Policy) rebinding(address netip.Addr) string {
 // TLS tells whether the name that a client says in a TLS hello to the address
 // is allowed, and records it where not. An empty name is none.
 func (p *Policy) TLS(to netip.AddrPort, name string) bool {
-	if name != "" && p.egress.name(name, to.Port()) {
-		return true
+	switch {
+	case name == "":
+		p.RefuseStream(to, "no server name in a TLS hello")
+		return false
+	case !p.egress.name(name, to.Port()):
+		name = canonical(name)
+		p.denied.add(key{"tcp", to.String(), name}, "not an allowed name in a TLS hello", fmt.Sprintf("--allow-host %s:%d", name, to.Port()))
+		return false
 	}
-	p.refuseTLS(to, name)
-	return false
+	return true
 }
 
 // Hold keeps what is known of an address while a connection to it is open.

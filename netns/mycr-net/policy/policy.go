@@ -73,7 +73,7 @@ func New(c *netns.HelperConfig) *Policy {
 
 // TCP decides about a connection.
 func (p *Policy) TCP(to netip.AddrPort) Decision {
-	d := p.isolation(to)
+	d := p.isolation("tcp", to)
 	if d.Refused != "" || p.egress == nil || d.Target != to {
 		return d
 	}
@@ -94,15 +94,16 @@ func (p *Policy) Ping(to netip.Addr) Decision {
 }
 
 func (p *Policy) connectionless(protocol string, to netip.AddrPort) Decision {
-	d := p.isolation(to)
+	d := p.isolation(protocol, to)
 	if d.Refused == "" && p.egress != nil && d.Target == to && !p.egress.other(to.Addr()) {
 		d.Refused = p.note(protocol, to)
 	}
 	return d
 }
 
-// isolation keeps the container away from the host.
-func (p *Policy) isolation(to netip.AddrPort) Decision {
+// isolation keeps the container away from the host. What it refuses is recorded
+// where there is an egress list.
+func (p *Policy) isolation(protocol string, to netip.AddrPort) Decision {
 	address := to.Addr()
 	if slices.Contains(p.gateways, address) && p.hostLoopback {
 		loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
@@ -111,14 +112,31 @@ func (p *Policy) isolation(to netip.AddrPort) Decision {
 		}
 		return Decision{Target: netip.AddrPortFrom(loopback, to.Port())}
 	}
-	return Decision{Target: to, Refused: p.private(address)}
+	reason := p.private(address)
+	if reason != "" && p.egress != nil {
+		p.denied.add(key{protocol, destination(protocol, to), ""}, reason, flags[reason])
+	}
+	return Decision{Target: to, Refused: reason}
+}
+
+const (
+	reasonMetadata = "a metadata address"
+	reasonHost     = "the host's own address"
+	reasonOwn      = "mycr-net's own address"
+)
+
+// flags are what would allow it.
+var flags = map[string]string{
+	reasonMetadata: "--allow-metadata",
+	reasonHost:     "--host-loopback",
+	reasonOwn:      "--host-loopback",
 }
 
 // private tells why an address is for nobody or for the host alone.
 func (p *Policy) private(address netip.Addr) string {
 	switch {
 	case slices.Contains(p.own, address):
-		return "mycr-net's own address"
+		return reasonOwn
 	case address.IsUnspecified(), address.IsMulticast(), address == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
 		return "not the address of one host" // connect(2) to 0.0.0.0 reaches the loopback
 	case address.IsLoopback():
@@ -128,7 +146,7 @@ func (p *Policy) private(address netip.Addr) string {
 	case slices.ContainsFunc(p.subnets, func(s netip.Prefix) bool { return s.Contains(address) }):
 		return "nobody has this address of the container's network"
 	case !p.allowMetadata && (address.IsLinkLocalUnicast() || slices.Contains(metadata, address)):
-		return "a metadata address"
+		return reasonMetadata
 	}
 	if inner, ok := embedded(address); ok {
 		if reason := p.private(inner); reason != "" {
@@ -142,7 +160,7 @@ func (p *Policy) private(address netip.Addr) string {
 	case err != nil:
 		return fmt.Sprintf("whether it is the host's is not known: %v", err)
 	case host:
-		return "the host's own address"
+		return reasonHost
 	}
 	return ""
 }
