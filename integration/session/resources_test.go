@@ -3,6 +3,7 @@
 package session
 
 import (
+	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
@@ -82,5 +83,35 @@ func TestDoLimits(t *testing.T) {
 	if r := b.run(mycr, "do", "--memory", "many", "--", "true"); r.Status != 125 || !strings.Contains(r.Stderr, "--memory many: not an amount such as 512m or 2g") {
 		t.Errorf("%v", r)
 	}
+	b.nothingLeft()
+}
+
+// Engines send the device rules with every change of a limit: those in force change nothing, and others are refused
+// before anything else changes, since they would not be filtered.
+func TestUpdateWithDevices(t *testing.T) {
+	b := newBox(t)
+	rules := []any{map[string]any{"allow": false, "access": "rwm"}}
+	id := b.start("devices", testbed.Set("linux.resources.devices", rules), testbed.Args("sleep", "1000"))
+	update := func(rules, limit string) testbed.Result {
+		t.Helper()
+		cmd := exec.Command(mycr, "update", "--resources", "-", id)
+		cmd.Stdin = strings.NewReader(`{"devices":` + rules + `,"memory":{"limit":` + limit + `}}`)
+		r, err := testbed.Run(cmd)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	if r := update(`[{"allow":false,"access":"rwm"}]`, "100000000"); r.Status != 0 {
+		t.Errorf("%v", r)
+	}
+	r := update(`[{"allow":true,"access":"rwm"}]`, "90000000")
+	if r.Status != 1 || !strings.Contains(r.Stderr, "mycr: linux.resources.devices: other rules than the container was made with") {
+		t.Errorf("%v", r)
+	}
+	if out := b.inside(id, "memory.max"); out != "99999744\n" {
+		t.Errorf("memory.max is %s", out)
+	}
+	b.must(mycr, "delete", "--force", id)
 	b.nothingLeft()
 }
