@@ -117,8 +117,11 @@ func own(cgroup, limits string) bool {
 func (v verdict) peak(at, controller, unit string) string {
 	peak, known := v.number(at, controller+".peak")
 	most, limited := v.number(at, controller+".max")
-	if !known || v.gone && limited && peak < most { // seen too early
+	switch {
+	case !known:
 		return ""
+	case v.gone && limited && peak < most: // seen too early; the limit was reached since
+		return ", peak at the limit"
 	}
 	return fmt.Sprintf(", peak %d%s", peak, unit)
 }

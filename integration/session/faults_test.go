@@ -52,10 +52,13 @@ func TestScopeOfAnotherStateDirectory(t *testing.T) {
 	b.nothingLeft()
 }
 
-func TestFiftyAtOnce(t *testing.T) {
+func TestManyAtOnce(t *testing.T) {
 	b := newBox(t)
 	dir, prefix := b.lab2(testbed.Args("sleep", "1000")), b.id("many")
-	n := 50
+	n := 20 // 50 where there is time
+	if os.Getenv("MYCR_ALL") != "" {
+		n = 50
+	}
 	each := func(do func(id string) testbed.Result) {
 		t.Helper()
 		var all sync.WaitGroup
@@ -86,7 +89,9 @@ func TestFiftyAtOnce(t *testing.T) {
 func TestScopeStoppedByOthers(t *testing.T) {
 	b := newBox(t)
 	id := b.start("stopped", testbed.Args("sleep", "1000"))
-	if out, err := systemctl("stop", b.scope(id)); err != nil {
+	scope := b.scope(id)
+	systemctl("kill", "-s", "KILL", scope) // sleep, as process 1, has no handler for what stop sends first
+	if out, err := systemctl("stop", scope); err != nil && !strings.Contains(out, "not loaded") {
 		t.Fatalf("%v: %s", err, out)
 	}
 	if got := b.status(id); got != "stopped" {
@@ -96,7 +101,7 @@ func TestScopeStoppedByOthers(t *testing.T) {
 	b.nothingLeft()
 }
 
-// killedManager: systemd dies while it makes the scope. It takes a machine of its own, in which nobody else's services
+// systemd dies while it makes the scope. It takes a machine of its own, in which nobody else's services
 // end with it.
 func TestManagerKilledMidCreate(t *testing.T) {
 	b := newBox(t)

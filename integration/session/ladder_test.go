@@ -60,7 +60,7 @@ func TestNoSession(t *testing.T) {
 	line := fmt.Sprintf("cd %s && %s --root /tmp/guest run guest", b.lab2(), mycr)
 	r := b.as("guest", "", line)
 	want := "mycr: " + allLimits + "no systemd user manager for uid 1001: it has no login session and no linger, /run/user/1001 is missing " +
-		"(/run/user/1001/systemd/private: not there; /run/user/1001/bus: not there)"
+		"(/run/user/1001/bus: not there; /run/user/1001/systemd/private: not there)"
 	if r.Status != 1 || cause(t, r) != want {
 		t.Errorf("%v\nnot %s", r, want)
 	}
