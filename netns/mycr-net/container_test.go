@@ -3,9 +3,9 @@
 package main
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -56,8 +56,10 @@ func startContainer(t testing.TB, change func(*netns.HelperConfig)) *container {
 // launch starts mycr-net for a new container and waits for its one line.
 func launch(t testing.TB, change func(*netns.HelperConfig)) *container {
 	t.Helper()
-	return launchAs(t, change, func(start func() error) error { return start() })
+	return launchAs(t, change, simply)
 }
+
+func simply(start func() error) error { return start() }
 
 // withoutCapabilities starts a process that has none in any namespace.
 func withoutCapabilities(start func() error) error {
@@ -77,12 +79,20 @@ func withoutCapabilities(start func() error) error {
 
 func launchAs(t testing.TB, change func(*netns.HelperConfig), as func(start func() error) error) *container {
 	t.Helper()
-	c := &container{namespace: newNamespace(), config: testConfig()}
-	t.Cleanup(func() { close(c.work) })
+	config := testConfig()
 	if change != nil {
-		change(&c.config)
+		change(&config)
 	}
-	tap := c.makeDevice(t)
+	return launchWith(t, config, config, as)
+}
+
+// launchWith makes the device by one configuration and starts mycr-net with
+// another.
+func launchWith(t testing.TB, device, config netns.HelperConfig, as func(start func() error) error) *container {
+	t.Helper()
+	c := &container{namespace: newNamespace(), config: config}
+	t.Cleanup(func() { close(c.work) })
+	tap := c.makeDevice(t, device)
 	defer tap.Close()
 
 	c.init = exec.Command("sleep", "1000")
@@ -118,7 +128,7 @@ func launchAs(t testing.TB, change func(*netns.HelperConfig), as func(start func
 	t.Cleanup(func() { c.helper.Process.Kill(); c.helper.Wait() })
 	writable.Close()
 	defer readable.Close()
-	line, err := bufio.NewReader(readable).ReadBytes('\n')
+	line, err := io.ReadAll(readable) // until it is closed
 	if err != nil {
 		t.Fatalf("mycr-net said nothing: %v", err)
 	}
@@ -163,7 +173,7 @@ func (c *container) ask(t testing.TB, request netns.HelperRequest) (answer netns
 }
 
 // makeDevice does what the container's init does.
-func (c *container) makeDevice(t testing.TB) *os.File {
+func (c *container) makeDevice(t testing.TB, config netns.HelperConfig) *os.File {
 	t.Helper()
 	var file *os.File
 	var err error
@@ -181,9 +191,9 @@ func (c *container) makeDevice(t testing.TB) *os.File {
 		if err = unix.IoctlIfreq(fd, unix.TUNSETIFF, request); err != nil {
 			return
 		}
-		err = ip("link set lo up", "link set eth0 address "+c.config.MAC, fmt.Sprintf("link set eth0 mtu %d", c.config.MTU),
-			"addr add "+c.config.Address4.String()+" dev eth0", "addr add "+c.config.Address6.String()+" dev eth0 nodad",
-			"link set eth0 up", "route add default via "+c.config.Gateway4.String(), "-6 route add default via "+c.config.Gateway6.String())
+		err = ip("link set lo up", "link set eth0 address "+config.MAC, fmt.Sprintf("link set eth0 mtu %d", config.MTU),
+			"addr add "+config.Address4.String()+" dev eth0", "addr add "+config.Address6.String()+" dev eth0 nodad",
+			"link set eth0 up", "route add default via "+config.Gateway4.String(), "-6 route add default via "+config.Gateway6.String())
 	})
 	if err != nil {
 		if os.IsPermission(err) || os.IsNotExist(err) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -110,6 +111,7 @@ func (n *network) obey(request *netns.HelperRequest) (answer netns.HelperAnswer)
 func (n *network) status() *netns.HelperStatus {
 	s := &netns.HelperStatus{
 		Version: n.config.Version, TCP: int(n.tcp.open.Load()), UDP: n.udp.flows.len(), Ping: n.ping.missing == nil,
+		Notes: slices.Clone(n.notes),
 	}
 	if n.ping.missing != nil {
 		s.Notes = append(s.Notes, n.ping.missing.Error())

@@ -1,5 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// Go would keep files of the caller's cgroup open, to follow its limit of
+// processors.
+//
+//go:debug containermaxprocs=0
+//go:debug updatemaxprocs=0
 package main
 
 import (
@@ -13,11 +18,16 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mycr/netns"
+	"mycr/netns/mycr-net/sandbox"
 )
 
 func main() {
+	var n *network
+	err := sandbox.Begin()
 	ready := os.NewFile(netns.HelperReadyFD, "ready")
-	n, err := start()
+	if err == nil {
+		n, err = start()
+	}
 	if err == nil {
 		err = tell(ready, netns.HelperReady{Ready: true, Ports: n.ports.list()})
 	}
@@ -76,7 +86,8 @@ func start() (*network, error) {
 		return nil, err
 	}
 	go n.serveControl(control)
-	return n, nil
+	n.notes, err = sandbox.Enter()
+	return n, err
 }
 
 func configuration() (*netns.HelperConfig, error) {

@@ -34,7 +34,8 @@ type network struct {
 	policy    *policy.Policy
 	link      *link.Endpoint
 	stack     *stack.Stack
-	most      int // connections and flows of each kind, each a descriptor
+	notes     []string // what the sandbox lacks
+	most      int      // connections and flows of each kind, each a descriptor
 	mostFlows int
 	tcp       *tcpForwarder
 	udp       *udpForwarder

@@ -137,19 +137,12 @@ func comm(t testing.TB) string {
 // TestPublishTakenPort names the one that has it, on an address that overlaps
 // too.
 func TestPublishTakenPort(t *testing.T) {
-	l, err := net.Listen("tcp4", "0.0.0.0:8100")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	u, err := net.ListenPacket("udp6", "[::1]:8100")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer u.Close()
+	first := startContainer(t, func(config *netns.HelperConfig) {
+		config.Ports = []netns.Port{port("tcp", "0.0.0.0", 8100, 80), port("udp", "::1", 8100, 80)}
+	})
 	for _, p := range []netns.Port{port("tcp", "127.0.0.1", 8100, 80), port("udp", "::1", 8100, 80), port("tcp", "", 8100, 80)} {
 		c := launch(t, func(config *netns.HelperConfig) { config.Ports = []netns.Port{p} })
-		if want := fmt.Sprintf("the port is taken by %s (pid %d)", comm(t), os.Getpid()); !strings.Contains(c.ready.Error, want) || c.ready.Hint == "" {
+		if want := fmt.Sprintf("the port is taken by %s (pid %d)", comm(t), first.helper.Process.Pid); !strings.Contains(c.ready.Error, want) || c.ready.Hint == "" {
 			t.Errorf("%+v: %+v has no %q", p, c.ready, want)
 		}
 		c.helper.Wait()
