@@ -99,7 +99,7 @@ func TestDNSFollowsTheFile(t *testing.T) {
 // TestDNSNextServer: one that is not there, and one that fails.
 func TestDNSNextServer(t *testing.T) {
 	failing := startNameserver(t, nil, "127.0.2.2", nil)
-	failing.code = dnsmessage.RCodeServerFailure
+	failing.change(func(s *nameserver) { s.code = dnsmessage.RCodeServerFailure })
 	startNameserver(t, nil, "127.0.2.3", sample)
 	path := resolvConf(t, "127.0.2.1", "127.0.2.2", "127.0.2.3")
 	c := startContainer(t, func(config *netns.HelperConfig) { config.ResolvConf = path })
