@@ -24,6 +24,8 @@ import (
 func main() {
 	var n *network
 	err := sandbox.Begin()
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, unix.SIGTERM, unix.SIGINT)
 	ready := os.NewFile(netns.HelperReadyFD, "ready")
 	if err == nil {
 		n, err = start()
@@ -41,7 +43,7 @@ func main() {
 		}
 		os.Exit(1)
 	}
-	os.Exit(n.run())
+	os.Exit(n.run(signals))
 }
 
 // A hintError is an error with a remedy.
@@ -112,9 +114,7 @@ func configuration() (*netns.HelperConfig, error) {
 
 // run works until the container ends, or somebody says so. It gives the exit
 // status.
-func (n *network) run() int {
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, unix.SIGTERM, unix.SIGINT)
+func (n *network) run(signals <-chan os.Signal) int {
 	ended := make(chan error, 2)
 	go func() { ended <- waitExit(netns.HelperPidfdFD) }()
 	go func() { ended <- n.link.Run() }()

@@ -165,10 +165,11 @@ func (p *ports) serveTCP(l *net.TCPListener, port uint16) {
 }
 
 func (p *ports) enter(outside *net.TCPConn, port uint16) {
-	if p.tcp.full() {
+	if !p.tcp.begin() {
 		reset(outside)
 		return
 	}
+	defer p.tcp.end()
 	ctx, cancel := context.WithTimeout(context.Background(), connectPatience)
 	defer cancel()
 	local := outside.LocalAddr().(*net.TCPAddr).AddrPort().Addr()

@@ -18,8 +18,6 @@ import (
 // No bytes are kept here: what one side does not take stays in the other's
 // receive buffer, and its sender is slowed down by the window.
 func (f *tcpForwarder) relay(inside *insideTCP, outside *net.TCPConn, first *gate) {
-	f.open.Add(1)
-	defer f.open.Add(-1)
 	size := f.budget.take()
 	defer f.budget.give(size)
 	inside.ep.SocketOptions().SetReceiveBufferSize(int64(size), true)

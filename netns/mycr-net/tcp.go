@@ -42,8 +42,16 @@ func newTCPForwarder(n *network) *tcpForwarder {
 	return f
 }
 
-// full tells whether there are so many connections that no more is made.
-func (f *tcpForwarder) full() bool { return f.open.Load() >= int64(f.most) }
+// begin counts a connection, unless there are too many; end has to follow.
+func (f *tcpForwarder) begin() bool {
+	if f.open.Add(1) > int64(f.most) {
+		f.open.Add(-1)
+		return false
+	}
+	return true
+}
+
+func (f *tcpForwarder) end() { f.open.Add(-1) }
 
 // forward connects to the outside first, so that the container sees a refusal
 // as one.
@@ -52,10 +60,11 @@ func (f *tcpForwarder) forward(request *tcp.ForwarderRequest) {
 	defer f.syn.forget(id)
 	to := addrPort(id.LocalAddress, id.LocalPort)
 	decision := f.policy.TCP(to)
-	if decision.Refused != "" || f.full() {
+	if decision.Refused != "" || !f.begin() {
 		request.Complete(true)
 		return
 	}
+	defer f.end()
 	ctx, cancel := context.WithTimeout(context.Background(), connectPatience)
 	defer cancel()
 	outside, err := connect(ctx, decision.Target)
