@@ -138,12 +138,15 @@ func launchWith(t testing.TB, device, config netns.HelperConfig, as func(start f
 	return c
 }
 
-// helperEnvironment is empty but for where coverage goes.
+// helperEnvironment is empty but for what somebody who measures asks for.
 func helperEnvironment() []string {
-	if directory := os.Getenv("GOCOVERDIR"); directory != "" {
-		return []string{"GOCOVERDIR=" + directory}
+	list := []string{}
+	for _, name := range []string{"GOCOVERDIR", "GODEBUG"} {
+		if value := os.Getenv("MYCR_NET_" + name); value != "" {
+			list = append(list, name+"="+value)
+		}
 	}
-	return []string{}
+	return list
 }
 
 // ask sends one request to mycr-net's control socket.
@@ -172,6 +175,9 @@ func (c *container) ask(t testing.TB, request netns.HelperRequest) (answer netns
 	return answer
 }
 
+// deviceFlags are those of the devices that the tests make.
+var deviceFlags uint16 = unix.IFF_TAP | unix.IFF_NO_PI | unix.IFF_VNET_HDR
+
 // makeDevice does what the container's init does.
 func (c *container) makeDevice(t testing.TB, config netns.HelperConfig) *os.File {
 	t.Helper()
@@ -187,7 +193,7 @@ func (c *container) makeDevice(t testing.TB, config netns.HelperConfig) *os.File
 		if request, err = unix.NewIfreq("eth0"); err != nil {
 			return
 		}
-		request.SetUint16(unix.IFF_TAP | unix.IFF_NO_PI)
+		request.SetUint16(deviceFlags)
 		if err = unix.IoctlIfreq(fd, unix.TUNSETIFF, request); err != nil {
 			return
 		}

@@ -10,6 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/waiter"
+
+	"mycr/netns/mycr-net/rawio"
 )
 
 const anything = waiter.ReadableEvents | waiter.WritableEvents | waiter.EventHUp | waiter.EventErr
@@ -54,46 +56,43 @@ type socketWriter struct {
 
 func (w *socketWriter) Write(p []byte) (done int, err error) {
 	for done < len(p) {
-		n, err := unix.Write(w.fd, p[done:])
-		switch {
-		case err == unix.EINTR:
-		case err != nil:
+		n, err := rawio.Write(w.fd, p[done:])
+		if err != nil {
 			w.err = err
 			return done, err
-		default:
-			done += n
 		}
+		done += n
 	}
 	return done, nil
 }
 
 // receiveFrom writes what comes from a socket to the container, at most chunk
-// bytes at once, until the socket is at its end. The bytes are read straight
+// bytes at once, until the socket is at its end. Many bytes are read straight
 // into the packets in which they are sent.
 func (i *insideTCP) receiveFrom(socket syscall.RawConn, chunk int) error {
 	entry, event := waiter.NewChannelEntry(anything &^ waiter.ReadableEvents)
 	i.queue.EventRegister(&entry)
 	defer i.queue.EventUnregister(&entry)
+	var in socketReader
 	for {
-		var failed tcpip.Error
-		var in socketReader
-		if err := socket.Read(func(fd uintptr) bool {
-			in = socketReader{fd: int(fd)}
-			if !in.look(chunk) {
-				return false
+		if in.Len() == 0 {
+			var err error
+			if pollErr := socket.Read(func(fd uintptr) bool {
+				in.fd = int(fd)
+				err = in.look(chunk)
+				return err != unix.EAGAIN
+			}); pollErr != nil {
+				return pollErr
 			}
-			if in.left > 0 {
-				_, failed = i.ep.Write(&in, tcpip.WriteOptions{})
-			}
-			return true
-		}); err != nil {
-			return err
-		}
-		switch failed.(type) {
-		case nil:
-			if in.err == io.EOF {
+			if err == io.EOF {
 				return nil
 			}
+			if err != nil {
+				return err
+			}
+		}
+		switch _, failed := i.ep.Write(&in, tcpip.WriteOptions{}); failed.(type) {
+		case nil:
 			if in.err != nil {
 				return in.err
 			}
@@ -108,65 +107,54 @@ func (i *insideTCP) receiveFrom(socket syscall.RawConn, chunk int) error {
 // A socketReader reads the bytes that a socket is known to have. It is a
 // tcpip.Payloader, which has to know how many they are.
 type socketReader struct {
-	fd   int
-	left int
-	err  error
+	fd    int
+	first [1024]byte // what was read to learn that there is something
+	kept  []byte     // the part of it that is not taken yet
+	more  int        // what the socket has besides
+	err   error
 }
 
-// look tells whether there is something to read, which may be the end or an
-// error.
-func (r *socketReader) look(chunk int) bool {
-	n, err := unix.IoctlGetInt(r.fd, unix.SIOCINQ)
+// look reads the first bytes. It is one call where there are few, as in a
+// conversation, and one more where there are many.
+func (r *socketReader) look(chunk int) error {
+	n, err := rawio.Read(r.fd, r.first[:])
 	if err != nil {
-		r.err = err
-		return true
+		return err
 	}
-	if n > 0 {
-		r.left = min(n, chunk)
-		return true
+	if n == 0 {
+		return io.EOF
 	}
-	var one [1]byte
-	for {
-		if n, _, err = unix.Recvfrom(r.fd, one[:], unix.MSG_PEEK|unix.MSG_DONTWAIT); err != unix.EINTR {
-			break
+	r.kept = r.first[:n]
+	if n == len(r.first) {
+		waiting, err := unix.IoctlGetInt(r.fd, unix.SIOCINQ)
+		if err != nil {
+			return fmt.Errorf("SIOCINQ: %w", err)
 		}
+		r.more = min(waiting, chunk-n)
 	}
-	switch {
-	case err == unix.EAGAIN:
-		return false
-	case err != nil:
-		r.err = err
-	case n == 0:
-		r.err = io.EOF
-	default:
-		r.left = 1 // it came just now
-	}
-	return true
+	return nil
 }
 
 // Len implements tcpip.Payloader.
-func (r *socketReader) Len() int { return r.left }
+func (r *socketReader) Len() int { return len(r.kept) + r.more }
 
 func (r *socketReader) Read(p []byte) (int, error) {
-	if r.left == 0 {
+	if r.Len() == 0 {
 		return 0, io.EOF
 	}
-	if len(p) == 0 {
-		return 0, nil
-	}
-	for {
-		n, err := unix.Read(r.fd, p[:min(len(p), r.left)])
-		switch {
-		case err == unix.EINTR:
-		case err != nil:
-			r.err = err
-			return 0, err
-		case n == 0:
-			r.err = io.ErrUnexpectedEOF
-			return 0, r.err
-		default:
-			r.left -= n
-			return n, nil
+	done := copy(p, r.kept)
+	r.kept = r.kept[done:]
+	if size := min(len(p)-done, r.more); size > 0 {
+		n, err := rawio.Read(r.fd, p[done:done+size])
+		if err == nil && n == 0 {
+			err = io.ErrUnexpectedEOF
 		}
+		if err != nil {
+			r.err = err
+			return done, err
+		}
+		r.more -= n
+		done += n
 	}
+	return done, nil
 }

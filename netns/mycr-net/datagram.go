@@ -12,6 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/waiter"
+
+	"mycr/netns/mycr-net/rawio"
 )
 
 // datagrams are buffers for one datagram. A flow that waits has none.
@@ -28,11 +30,7 @@ func receive(socket syscall.RawConn, take func(datagram []byte) error) error {
 			if buffer == nil {
 				buffer = datagrams.Get().(*[1 << 16]byte)
 			}
-			for {
-				if n, failed = unix.Read(int(fd), buffer[:]); failed != unix.EINTR {
-					break
-				}
-			}
+			n, failed = rawio.Read(int(fd), buffer[:])
 			if failed == unix.EAGAIN {
 				datagrams.Put(buffer)
 				buffer = nil

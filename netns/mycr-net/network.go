@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -148,7 +149,8 @@ func tune(s *stack.Stack) error {
 	sack := tcpip.TCPSACKEnabled(true)
 	receive := tcpip.TCPReceiveBufferSizeRangeOption{Min: tcp.MinBufferSize, Default: mostBuffer, Max: mostBuffer}
 	send := tcpip.TCPSendBufferSizeRangeOption{Min: tcp.MinBufferSize, Default: mostBuffer, Max: mostBuffer}
-	for _, option := range []tcpip.SettableTransportProtocolOption{&sack, &receive, &send} {
+	wait := tcpip.TCPTimeWaitTimeoutOption(time.Second) // no segment is under way for long
+	for _, option := range []tcpip.SettableTransportProtocolOption{&sack, &receive, &send, &wait} {
 		if err := s.SetTransportProtocolOption(tcp.ProtocolNumber, option); err != nil {
 			return fmt.Errorf("the user-space stack: %T: %s", option, err)
 		}

@@ -106,7 +106,9 @@ func (f *tcpForwarder) refuse(request *tcp.ForwarderRequest, err error) {
 }
 
 func connect(ctx context.Context, to netip.AddrPort) (*net.TCPConn, error) {
-	var dialer net.Dialer
+	// Whether an idle connection is probed is the container's to decide, as it
+	// would be without us.
+	dialer := net.Dialer{KeepAlive: -1}
 	c, err := dialer.DialContext(ctx, "tcp", to.String())
 	if err != nil {
 		return nil, err

@@ -15,6 +15,7 @@ import (
 	"net/netip"
 	"os"
 	"sync/atomic"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 	"gvisor.dev/gvisor/pkg/buffer"
@@ -41,6 +42,8 @@ var mac = [6]byte{0x52, 0x55, 0x0a, 0x00, 0x02, 0x02}
 // An Endpoint is the stack's side of a TAP device. It is a stack.LinkEndpoint.
 type Endpoint struct {
 	tap        *os.File
+	raw        syscall.RawConn
+	offload    bool // an offload header is before each frame
 	fd         int
 	own        []netip.Addr // the container's own addresses, which nobody else answers for
 	mtu        uint32
@@ -56,8 +59,11 @@ func New(tap *os.File, peer [6]byte, own []netip.Addr, mtu int) (*Endpoint, erro
 	if err != nil {
 		return nil, err
 	}
-	e := &Endpoint{tap: tap, own: own, mtu: uint32(mtu)}
+	e := &Endpoint{tap: tap, raw: raw, own: own, mtu: uint32(mtu)}
 	if err := raw.Control(func(fd uintptr) { e.fd = int(fd) }); err != nil {
+		return nil, err
+	}
+	if e.offload, err = probeOffload(e.fd); err != nil {
 		return nil, err
 	}
 	e.peer.Store(hardware(peer[:]))
@@ -68,7 +74,7 @@ func New(tap *os.File, peer [6]byte, own []netip.Addr, mtu int) (*Endpoint, erro
 func (e *Endpoint) Run() error {
 	view := buffer.NewViewSize(frameSize)
 	for {
-		n, err := e.tap.Read(view.AsSlice())
+		n, err := e.read(view.AsSlice())
 		if errors.Is(err, unix.EIO) {
 			continue // the device is down
 		}
@@ -122,15 +128,6 @@ func (e *Endpoint) WritePackets(list stack.PacketBufferList) (int, tcpip.Error) 
 	return list.Len(), nil
 }
 
-// write gives up a frame that the device does not take, as a wire would.
-func (e *Endpoint) write(pkt *stack.PacketBuffer) {
-	for {
-		if _, err := unix.Writev(e.fd, pkt.AsSlices()); err != unix.EINTR {
-			return
-		}
-	}
-}
-
 // AddHeader implements stack.NetworkLinkEndpoint.
 func (e *Endpoint) AddHeader(pkt *stack.PacketBuffer) {
 	ethernet := pkt.LinkHeader().Push(headerSize)
@@ -167,6 +164,17 @@ func (e *Endpoint) SetLinkAddress(tcpip.LinkAddress) {}
 func (e *Endpoint) Capabilities() stack.LinkEndpointCapabilities {
 	return stack.CapabilityRXChecksumOffload
 }
+
+// SupportedGSO implements stack.GSOEndpoint.
+func (e *Endpoint) SupportedGSO() stack.SupportedGSO {
+	if e.offload {
+		return stack.HostGSOSupported
+	}
+	return stack.GSONotSupported
+}
+
+// GSOMaxSize implements stack.GSOEndpoint: a packet's, with headers.
+func (e *Endpoint) GSOMaxSize() uint32 { return MaxMTU }
 
 // ARPHardwareType implements stack.NetworkLinkEndpoint. The stack asks for no
 // neighbours.

@@ -13,23 +13,54 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// isHost asks the kernel's routing whether a packet to the address would stay
-// on this host. A list of the interfaces' addresses is always a moment too old,
-// and does not have routes of type local, which need no address. An address
-// that nothing routes to is not the host's.
-func isHost(address netip.Addr) (bool, error) {
+// routes asks the kernel's routing. Sockets are kept for the next question.
+type routes struct{ free chan int }
+
+func newRoutes() *routes { return &routes{free: make(chan int, 4)} }
+
+// isHost tells whether a packet to the address would stay on this host. A list
+// of the interfaces' addresses is always a moment too old, and does not have
+// routes of type local, which need no address. An address that nothing routes to
+// is not the host's.
+func (r *routes) isHost(address netip.Addr) (bool, error) {
+	var sock int
+	select {
+	case sock = <-r.free:
+	default:
+		var err error
+		if sock, err = netlink(); err != nil {
+			return false, err
+		}
+	}
+	host, err := ask(sock, address)
+	if err == nil {
+		select {
+		case r.free <- sock:
+			return host, nil
+		default:
+		}
+	}
+	unix.Close(sock) // one with an error may have a late answer
+	return host, err
+}
+
+func netlink() (int, error) {
+	sock, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
+	if err != nil {
+		return -1, fmt.Errorf("netlink socket: %w", err)
+	}
+	timeout := unix.NsecToTimeval(int64(time.Second))
+	if err := unix.SetsockoptTimeval(sock, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &timeout); err != nil {
+		unix.Close(sock)
+		return -1, fmt.Errorf("netlink socket: %w", err)
+	}
+	return sock, nil
+}
+
+func ask(sock int, address netip.Addr) (bool, error) {
 	family := byte(unix.AF_INET6)
 	if address.Is4() {
 		family = unix.AF_INET
-	}
-	sock, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
-	if err != nil {
-		return false, fmt.Errorf("netlink socket: %w", err)
-	}
-	defer unix.Close(sock)
-	timeout := unix.NsecToTimeval(int64(time.Second))
-	if err := unix.SetsockoptTimeval(sock, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &timeout); err != nil {
-		return false, fmt.Errorf("netlink socket: %w", err)
 	}
 	if err := unix.Sendto(sock, routeRequest(family, address.AsSlice()), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return false, fmt.Errorf("ask for a route: %w", err)

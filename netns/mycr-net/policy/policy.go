@@ -53,7 +53,7 @@ var nat64 = []netip.Prefix{
 
 // New makes the policy of one container.
 func New(c *netns.HelperConfig) *Policy {
-	p := &Policy{hostLoopback: c.HostLoopback, allowMetadata: c.AllowMetadata, denied: newRecord(), isHost: isHost}
+	p := &Policy{hostLoopback: c.HostLoopback, allowMetadata: c.AllowMetadata, denied: newRecord(), isHost: newRoutes().isHost}
 	for _, address := range []netip.Addr{c.Gateway4, c.Gateway6} {
 		if address.IsValid() {
 			p.gateways = append(p.gateways, address)
