@@ -24,11 +24,10 @@ func TestManagerWorksWhileTheContainerMounts(t *testing.T) {
 	trace, id := b.dir+"/trace", b.id("overlap")
 	// A single id needs no newuidmap, which has no power when it is traced.
 	one := func(id int) []any { return []any{map[string]any{"containerID": 0, "hostID": id, "size": 1}} }
-	dir := b.lab2(testbed.Args("sleep", "1000"), testbed.Namespace("user", ""),
+	dir := b.lab2(testbed.Args("true"), testbed.Namespace("user", ""), // strace waits for what it traces
 		testbed.Set("linux.uidMappings", one(os.Getuid())), testbed.Set("linux.gidMappings", one(os.Getgid())))
 	b.must("strace", "-f", "-qq", "-s", "4096", "-e", "trace=sendmsg,recvmsg,sendto,recvfrom,read,write,move_mount", "-o", trace,
-		mycr, "--systemd-cgroup", "create", "-b", dir, id)
-	defer b.run(mycr, "delete", "--force", id)
+		mycr, "--systemd-cgroup", "run", "-b", dir, id)
 	text, err := os.ReadFile(trace)
 	if err != nil {
 		t.Fatal(err)
