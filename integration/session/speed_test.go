@@ -14,8 +14,8 @@ import (
 	"mycr/integration/testbed"
 )
 
-// The call of systemd overlaps with the mounts of the container: it is sent before the first of them is placed, and
-// what was waited for comes after that.
+// The call of systemd overlaps with the mounts of the container: it is sent, then init is told to mount, and only then
+// the end of systemd's job is waited for.
 func TestManagerWorksWhileTheContainerMounts(t *testing.T) {
 	b := newBox(t)
 	if _, err := exec.LookPath("strace"); err != nil {
@@ -32,18 +32,17 @@ func TestManagerWorksWhileTheContainerMounts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The requests's member is sent, a mount is put in place, the job's end is read.
 	order := map[string]int{}
 	for i, line := range strings.Split(string(text), "\n") {
 		for name, pattern := range map[string]string{
-			"sent": `(write|sendto|sendmsg)\(.*StartTransientUnit`, "mounted": `move_mount\(.*= 0`, "ended": `(read|recvfrom|recvmsg)\(?.*JobRemoved`,
+			"sent": `(write|sendto|sendmsg)\(.*StartTransientUnit`, "told": `sendmsg\(.*iov_base="m`, "ended": `(read|recvfrom|recvmsg)\(?.*JobRemoved`,
 		} {
 			if _, known := order[name]; !known && regexp.MustCompile(pattern).MatchString(line) {
 				order[name] = i + 1
 			}
 		}
 	}
-	if order["sent"] == 0 || order["mounted"] == 0 || order["ended"] == 0 || order["sent"] > order["mounted"] || order["mounted"] > order["ended"] {
+	if order["sent"] == 0 || order["told"] == 0 || order["ended"] == 0 || order["sent"] > order["told"] || order["told"] > order["ended"] {
 		t.Errorf("lines of the trace: %v", order)
 	}
 }
