@@ -197,9 +197,14 @@ func (c *container) makeDevice(t testing.TB, config netns.HelperConfig) *os.File
 		if err = unix.IoctlIfreq(fd, unix.TUNSETIFF, request); err != nil {
 			return
 		}
-		err = ip("link set lo up", "link set eth0 address "+config.MAC, fmt.Sprintf("link set eth0 mtu %d", config.MTU),
-			"addr add "+config.Address4.String()+" dev eth0", "addr add "+config.Address6.String()+" dev eth0 nodad",
-			"link set eth0 up", "route add default via "+config.Gateway4.String(), "-6 route add default via "+config.Gateway6.String())
+		commands := []string{"link set lo up", "link set eth0 address " + config.MAC, fmt.Sprintf("link set eth0 mtu %d", config.MTU), "link set eth0 up"}
+		if config.Address4.IsValid() {
+			commands = append(commands, "addr add "+config.Address4.String()+" dev eth0", "route add default via "+config.Gateway4.String())
+		}
+		if config.Address6.IsValid() {
+			commands = append(commands, "addr add "+config.Address6.String()+" dev eth0 nodad", "-6 route add default via "+config.Gateway6.String())
+		}
+		err = ip(commands...)
 	})
 	if err != nil {
 		if os.IsPermission(err) || os.IsNotExist(err) {

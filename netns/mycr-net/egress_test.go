@@ -324,3 +324,15 @@ func TestEgressAddHosts(t *testing.T) {
 		t.Errorf("a name that is not allowed: %+v, %v", got, err)
 	}
 }
+
+// TestEgressHostLoopback: the host's loopback is not on the list by being
+// mapped.
+func TestEgressHostLoopback(t *testing.T) {
+	onHost(t, "127.0.0.1:7010", "the host")
+	c := restricted(t, func(config *netns.HelperConfig) {
+		config.HostLoopback = true
+		config.Egress.AllowNets = []netns.AllowNet{{Prefix: netip.MustParsePrefix("10.0.2.2/32"), Ports: []uint16{7010}}}
+	})
+	c.wantReached(t, "10.0.2.2:7010", "the host")
+	c.wantRefused(t, "10.0.2.2:7011")
+}

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -57,6 +58,63 @@ func TestLifetimeEndsWithTheDevice(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.wantEnd(t, 1)
+}
+
+// TestLifetimeSurvivesTheDeviceDown: the container's root may take it down, and
+// up again.
+func TestLifetimeSurvivesTheDeviceDown(t *testing.T) {
+	c := startContainer(t, nil)
+	server := world.listen(t, worldAddress+":0", echo)
+	var err error
+	c.do(func() {
+		err = ip("link set eth0 down", "link set eth0 address 02:00:00:00:00:77", "link set eth0 up", "route add default via 10.0.2.2")
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := c.dial("tcp", server.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := talk(conn, "again"); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestOneVersionOfIP: a container without IPv6, and one without IPv4.
+func TestOneVersionOfIP(t *testing.T) {
+	four := startContainer(t, func(config *netns.HelperConfig) {
+		config.Address6, config.Gateway6, config.DNS = netip.Prefix{}, netip.Addr{}, addresses("10.0.2.3")
+		config.Ports = []netns.Port{port("tcp", "", 8210, 80), port("udp", "", 8210, 80)}
+	})
+	four.namespace.listen(t, "0.0.0.0:80", echo)
+	echoUDP(four.listenUDP(t, "0.0.0.0:80"))
+	six := startContainer(t, func(config *netns.HelperConfig) {
+		config.Address4, config.Gateway4, config.DNS = netip.Prefix{}, netip.Addr{}, addresses("fd00::3")
+		config.Ports = []netns.Port{port("tcp", "", 8211, 80), port("udp", "", 8211, 80)}
+	})
+	six.namespace.listen(t, "[::]:80", echo)
+	echoUDP(six.listenUDP(t, "[::]:80"))
+	for _, address := range []string{"127.0.0.1:8210", "[::1]:8210", "127.0.0.1:8211", "[::1]:8211"} {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := talk(conn, "tcp"); err != nil {
+			t.Errorf("tcp %s: %v", address, err)
+		}
+		if conn, err = net.Dial("udp", address); err != nil {
+			t.Fatal(err)
+		}
+		if err := ping(conn, []byte("udp")); err != nil {
+			t.Errorf("udp %s: %v", address, err)
+		}
+		conn.Close()
+	}
+	server := world.listen(t, worldAddress+":0", hello("the world"))
+	four.wantReached(t, server.String(), "the world")
+	server = world.listen(t, "[2001:db8::1]:0", hello("the world"))
+	six.wantReached(t, server.String(), "the world")
 }
 
 // TestLifetimeKilledLeavesNothing: after SIGKILL the same ports can be published

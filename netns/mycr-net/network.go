@@ -46,6 +46,9 @@ type network struct {
 }
 
 func newNetwork(config *netns.HelperConfig) (*network, error) {
+	if err := check(config); err != nil {
+		return nil, err
+	}
 	n := &network{config: config, policy: policy.New(config)}
 	var err error
 	if n.link, err = openLink(config); err != nil {
@@ -68,13 +71,27 @@ func newNetwork(config *netns.HelperConfig) (*network, error) {
 	return n, nil
 }
 
+// check refuses a configuration with which nothing could be reached.
+func check(config *netns.HelperConfig) error {
+	if config.Address4.IsValid() != config.Gateway4.IsValid() || config.Address6.IsValid() != config.Gateway6.IsValid() {
+		return errors.New("the configuration: an address without a gateway, or a gateway without an address")
+	}
+	if !config.Address4.IsValid() && !config.Address6.IsValid() {
+		return errors.New("the configuration: the container has no address")
+	}
+	if config.Gateway4.IsValid() && !config.Gateway4.Is4() || config.Gateway6.IsValid() && !config.Gateway6.Is6() {
+		return errors.New("the configuration: a gateway of the other version of IP")
+	}
+	if config.MTU < header.IPv6MinimumMTU || config.MTU > link.MaxMTU {
+		return fmt.Errorf("the configuration: MTU %d is not in %d…%d", config.MTU, header.IPv6MinimumMTU, link.MaxMTU)
+	}
+	return nil
+}
+
 func openLink(config *netns.HelperConfig) (*link.Endpoint, error) {
 	peer, err := net.ParseMAC(config.MAC)
 	if err != nil || len(peer) != 6 {
 		return nil, fmt.Errorf("the configuration: hardware address %q: %w", config.MAC, errors.Join(err, unix.EINVAL))
-	}
-	if config.MTU < header.IPv6MinimumMTU || config.MTU > link.MaxMTU {
-		return nil, fmt.Errorf("the configuration: MTU %d is not in %d…%d", config.MTU, header.IPv6MinimumMTU, link.MaxMTU)
 	}
 	if err := unix.SetNonblock(netns.HelperTapFD, true); err != nil {
 		return nil, fmt.Errorf("the TAP device: %w", err)

@@ -3,8 +3,10 @@
 package main
 
 import (
+	"errors"
 	"net"
 
+	"golang.org/x/sys/unix"
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
@@ -86,10 +88,12 @@ func (f *udpForwarder) relay(id stack.TransportEndpointID, of *flow, inside *ins
 
 // soft passes an error about one datagram to the container; the flow goes on.
 func (f *udpForwarder) soft(head []byte, err error) error {
-	why, ok := asUnreachable(err)
-	if ok {
+	if why, ok := asUnreachable(err); ok {
 		f.sendUnreachable(head, why)
 		return nil
+	}
+	if errors.Is(err, unix.EMSGSIZE) || errors.Is(err, unix.ENOBUFS) {
+		return nil // it is lost, as it would be further on
 	}
 	return err
 }

@@ -14,5 +14,5 @@ func stampOf(path string) (stamp, error) {
 	if err := unix.Stat(path, &s); err != nil {
 		return stamp{}, &fs.PathError{Op: "stat", Path: path, Err: err}
 	}
-	return stamp{s.Dev, s.Ino, s.Size, time.Unix(s.Mtim.Sec, s.Mtim.Nsec)}, nil
+	return stamp{uint64(s.Dev), s.Ino, s.Size, time.Unix(s.Mtim.Unix())}, nil
 }

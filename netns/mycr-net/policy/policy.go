@@ -74,7 +74,7 @@ func New(c *netns.HelperConfig) *Policy {
 // TCP decides about a connection.
 func (p *Policy) TCP(to netip.AddrPort) Decision {
 	d := p.isolation("tcp", to)
-	if d.Refused != "" || p.egress == nil || d.Target != to {
+	if d.Refused != "" || p.egress == nil {
 		return d
 	}
 	allowed, check := p.egress.tcp(to)
@@ -95,7 +95,7 @@ func (p *Policy) Ping(to netip.Addr) Decision {
 
 func (p *Policy) connectionless(protocol string, to netip.AddrPort) Decision {
 	d := p.isolation(protocol, to)
-	if d.Refused == "" && p.egress != nil && d.Target == to && !p.egress.other(to.Addr()) {
+	if d.Refused == "" && p.egress != nil && !p.egress.other(to.Addr()) {
 		d.Refused = p.note(protocol, to)
 	}
 	return d
