@@ -10,14 +10,12 @@ package link
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"net/netip"
 	"os"
 	"sync/atomic"
 	"syscall"
 
-	"golang.org/x/sys/unix"
 	"gvisor.dev/gvisor/pkg/buffer"
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
@@ -75,9 +73,6 @@ func (e *Endpoint) Run() error {
 	view := buffer.NewViewSize(frameSize)
 	for {
 		n, err := e.read(view.AsSlice())
-		if errors.Is(err, unix.EIO) {
-			continue // the device is down
-		}
 		if err != nil {
 			return fmt.Errorf("read from the container's device: %w", err)
 		}
