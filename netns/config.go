@@ -62,7 +62,7 @@ type AllowHost struct {
 // An AllowNet lets the container connect to addresses, also private ones.
 type AllowNet struct {
 	Prefix netip.Prefix `json:"prefix"`
-	Ports  []uint16     `json:"ports,omitempty"` // empty: all
+	Ports  []uint16     `json:"ports,omitempty"` // empty: 443 and 80
 }
 
 // HelperReady is the one line that mycr-net writes before the container runs.
