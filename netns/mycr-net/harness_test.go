@@ -49,6 +49,10 @@ func TestMain(m *testing.M) {
 	case os.Getenv(hostMark) == "":
 		os.Exit(asHost())
 	}
+	if _, err := exec.LookPath("ip"); err != nil {
+		fmt.Fprintf(os.Stderr, "SKIP: iproute2 is not installed: %v\n", err)
+		return
+	}
 	if err := makeWorld(); err != nil {
 		fmt.Fprintf(os.Stderr, "the namespaces of the tests: %v\n", err)
 		os.Exit(1)
