@@ -14,6 +14,11 @@ import (
 // MountPoint is where cgroup2 is mounted on a unified host; see cgroups(7).
 const MountPoint = "/sys/fs/cgroup"
 
+// Within tells whether a cgroup is another one, or below it, by their paths.
+func Within(name, upper string) bool {
+	return name == upper || strings.HasPrefix(name, strings.TrimSuffix(upper, "/")+"/")
+}
+
 // ErrGone is a cgroup that does not exist, or no longer.
 var ErrGone = errors.New("the cgroup is gone")
 

@@ -36,8 +36,8 @@ type Plan struct {
 	// Give: Below belongs to process.user, as runtime-spec has it for a cgroup namespace with
 	// a writable mount.
 	Give bool `json:",omitempty"`
-	// Optional: nothing was asked that needs a cgroup, so that where the manager refuses, the
-	// container runs without one, and state says so.
+	// Optional: nothing was asked that needs a cgroup, neither a limit nor a writable mount of it, so that
+	// where the manager refuses, the container runs without one, and state says so.
 	Optional bool `json:",omitempty"`
 	// Notes are sentences for the user, one line each.
 	Notes []string
@@ -279,9 +279,10 @@ func (r *request) disabled(devices *Refusal) Plan {
 // finish adds what every rung has in common.
 func (r *request) finish(p *Plan, spec *specs.Spec, f *Facts) {
 	p.Limits = r.limits
-	p.Optional = r.asks() == "" && r.manager == ""
 	p.Devices, p.Filter = r.rules, r.filter
 	p.Give = f.OwnNamespace && writableMount(spec.Mounts)
+	// A mount that is writable in a cgroup of its own must never show the caller's.
+	p.Optional = r.asks() == "" && r.manager == "" && !p.Give
 	if p.Give || !f.Host.Root {
 		p.Below = "container"
 	}

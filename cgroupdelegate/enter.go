@@ -87,7 +87,7 @@ func (g *Group) place(init int, sub string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if now != g.Path && !strings.HasPrefix(now, g.Path+"/") {
+	if !Within(now, g.Path) {
 		return "", fmt.Errorf("the container's init is in cgroup %s, outside of %s", now, g.Path)
 	}
 	return now, nil
@@ -97,7 +97,7 @@ func (g *Group) place(init int, sub string) (string, error) {
 // cgroup to another: it takes write access to cgroup.procs of their common
 // ancestor (cgroups(7), delegation containment).
 func mayMove(from, to string) bool {
-	for !strings.HasPrefix(to+"/", strings.TrimSuffix(from, "/")+"/") {
+	for !Within(to, from) {
 		from = path.Dir(from)
 	}
 	if strings.HasPrefix(from, "/..") {
@@ -113,9 +113,7 @@ func (e *Entry) Attach(pid int) error {
 		return err
 	}
 	defer b.close()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	if err := b.attach(ctx, e.Unit, e.Below, []int{pid}); err != nil {
+	if err := b.attach(context.Background(), e.Unit, e.Below, []int{pid}); err != nil {
 		return err
 	}
 	now, err := OfProcess(strconv.Itoa(pid))

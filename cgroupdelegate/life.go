@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"path"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -76,16 +75,15 @@ func (c *Cgroup) entries() ([]os.DirEntry, error) {
 
 // event is a value of cgroup.events: populated or frozen.
 func (c *Cgroup) event(key string) (bool, error) {
-	text, err := c.Read("cgroup.events")
+	events, err := c.flat("cgroup.events")
 	if err != nil {
 		return false, err
 	}
-	for line := range strings.SplitSeq(text, "\n") {
-		if name, value, _ := strings.Cut(line, " "); name == key {
-			return value == "1", nil
-		}
+	value, known := events[key]
+	if !known {
+		return false, fmt.Errorf("cgroup.events of cgroup %s has no %q", c.Path, key)
 	}
-	return false, fmt.Errorf("cgroup.events of cgroup %s has no %q", c.Path, key)
+	return value == 1, nil
 }
 
 // populated tells whether there is a process in the subtree.
@@ -94,9 +92,9 @@ func (c *Cgroup) populated() (bool, error) { return c.event("populated") }
 // await waits until a value of cgroup.events is as wanted. The kernel wakes
 // poll(2) for POLLPRI when the file changes; see cgroups(7).
 func (c *Cgroup) await(key string, want bool, limit time.Duration) error {
-	fd, err := unix.Openat(c.fd, "cgroup.events", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	fd, err := c.openEvents("cgroup.events")
 	if err != nil {
-		return c.failed("open", "cgroup.events", err)
+		return err
 	}
 	defer unix.Close(fd)
 	deadline := time.Now().Add(limit)
@@ -329,7 +327,5 @@ func (g *Group) dial() (*bus, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	return m.dial(ctx)
+	return m.dial(context.Background())
 }

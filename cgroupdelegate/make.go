@@ -114,8 +114,7 @@ func (m *Making) makeDirectories() error {
 
 // inhabit limits a cgroup and makes the one for the processes in it.
 func (m *Making) inhabit(at *Cgroup) (err error) {
-	limits := &m.plan.Limits
-	if err := at.Apply(limits.Files); err != nil {
+	if err := at.Apply(m.plan.Limits.Files); err != nil {
 		return err
 	}
 	if m.plan.Filter {
@@ -127,10 +126,8 @@ func (m *Making) inhabit(at *Cgroup) (err error) {
 		m.cgrp, err = at.Open("/")
 		return err
 	}
-	if m.cgrp, _, err = at.make(m.plan.Below); err != nil {
-		return err
-	}
-	return nil
+	m.cgrp, _, err = at.make(m.plan.Below)
+	return err
 }
 
 // repeat writes the limits of the upper cgroup into the one of the processes,
@@ -237,9 +234,7 @@ func (m *Making) dial() {
 	m.dialled = make(chan struct{})
 	go func() {
 		defer close(m.dialled)
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		defer cancel()
-		m.bus, m.refused = m.plan.Manager.dial(ctx)
+		m.bus, m.refused = m.plan.Manager.dial(context.Background())
 	}()
 }
 
@@ -252,10 +247,8 @@ func (m *Making) Move(pid int) error {
 	if m.refused != nil {
 		return m.giveUp(m.refused)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
 	var err error
-	if m.job, err = m.bus.start(ctx, m.plan.Scope, []int{pid}); err != nil {
+	if m.job, err = m.bus.start(context.Background(), m.plan.Scope, []int{pid}); err != nil {
 		return m.giveUp(err)
 	}
 	return nil
@@ -300,9 +293,7 @@ func (m *Making) Settle(pid int) error {
 
 // settleScope waits for the scope and takes the process to its place in it.
 func (m *Making) settleScope(pid int) error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	if err := m.job.wait(ctx); err != nil {
+	if err := m.job.wait(context.Background()); err != nil {
 		return m.giveUp(err)
 	}
 	m.group.Unit, m.group.System = m.plan.Scope.Unit, m.plan.Manager.System

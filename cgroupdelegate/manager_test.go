@@ -6,12 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 // on gives the paths their owners: "" is missing, "!" cannot be seen.
@@ -105,7 +101,6 @@ func TestManagers(t *testing.T) {
 			got[c.name] = map[string]any{"manager": m.String(), "addresses": m.Addresses}
 		}
 	}
-	golden := filepath.Join("testdata", "managers.json")
 	var text strings.Builder
 	e := json.NewEncoder(&text)
 	e.SetEscapeHTML(false)
@@ -113,18 +108,7 @@ func TestManagers(t *testing.T) {
 	if err := e.Encode(got); err != nil {
 		t.Fatal(err)
 	}
-	if *update {
-		if err := os.WriteFile(golden, []byte(text.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), text.String()); diff != "" {
-		t.Error(diff)
-	}
+	golden(t, "managers.json", []byte(text.String()))
 }
 
 func plus(owners map[string]string, name, owner string) map[string]string {

@@ -127,15 +127,21 @@ func (c *Cgroup) Stats() (*Stats, error) {
 // OOMKills is how many processes of the cgroup, or of those below it, the kernel
 // killed for want of memory.
 func (c *Cgroup) OOMKills() (uint64, error) {
-	text, err := c.Read("memory.events")
+	events, err := c.flat("memory.events")
+	return events["oom_kill"], err
+}
+
+// flat reads a file with a key and a number in each line.
+func (c *Cgroup) flat(file string) (map[string]uint64, error) {
+	text, err := c.Read(file)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	events, err := parseFlat(text)
+	m, err := parseFlat(text)
 	if err != nil {
-		return 0, fmt.Errorf("memory.events of cgroup %s: %w", c.Path, err)
+		return nil, fmt.Errorf("%s of cgroup %s: %w", file, c.Path, err)
 	}
-	return events["oom_kill"], nil
+	return m, nil
 }
 
 // statsReader keeps the first error.

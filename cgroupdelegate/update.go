@@ -75,7 +75,5 @@ func (g *Group) tellManager(p []Property) error {
 		return err
 	}
 	defer b.close()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	return b.setProperties(ctx, g.Unit, p)
+	return b.setProperties(context.Background(), g.Unit, p)
 }

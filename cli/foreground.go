@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mycr/container"
+	"mycr/linux"
 )
 
 // foreground is mycr while it stays with a process: it passes signals on,
@@ -115,7 +116,7 @@ func (f *foreground) forward() {
 		return
 	}
 	pidfd := []unix.PollFd{{Fd: int32(f.process.PidFD), Events: unix.POLLIN}}
-	poll(pidfd, settled)
+	linux.Poll(pidfd, settled)
 	if pidfd[0].Revents != 0 {
 		return
 	}

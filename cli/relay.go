@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mycr/container"
+	"mycr/linux"
 )
 
 // relay passes keys to the terminal of a container's process, and what is
@@ -63,16 +64,6 @@ func (r *relay) resume() {
 	unix.Write(r.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0})
 }
 
-// poll waits for an event of one of the descriptors, -1 for none; milliseconds
-// below 0 are forever.
-func poll(fds []unix.PollFd, milliseconds int) {
-	for {
-		if _, err := unix.Poll(fds, milliseconds); err != unix.EINTR {
-			return
-		}
-	}
-}
-
 // background is how many milliseconds a job in the background waits before it
 // looks again whether it is in the foreground: a shell's fg says nothing to a
 // job that it had not stopped.
@@ -94,7 +85,7 @@ func (r *relay) input() {
 		if r.terminal.fd == r.in && stdin >= 0 && !r.ours() {
 			fds[2].Fd, timeout = -1, background
 		}
-		poll(fds, timeout)
+		linux.Poll(fds, timeout)
 		switch {
 		case fds[0].Revents != 0:
 			return
@@ -139,7 +130,7 @@ func (r *relay) enter(keys []byte) {
 		case err == unix.EINTR:
 		case err == unix.EAGAIN:
 			fds := []unix.PollFd{{Fd: int32(r.master), Events: unix.POLLOUT}, {Fd: int32(r.process.PidFD), Events: unix.POLLIN}}
-			if poll(fds, -1); fds[1].Revents != 0 {
+			if linux.Poll(fds, -1); fds[1].Revents != 0 {
 				return
 			}
 		default:
@@ -178,9 +169,9 @@ func (r *relay) output() {
 			if hungUp {
 				// Nobody has the terminal open, which poll tells at once and always;
 				// that somebody opens it again, it does not tell at all.
-				poll(fds[:1], 100)
+				linux.Poll(fds[:1], 100)
 			} else {
-				poll(fds, -1)
+				linux.Poll(fds, -1)
 			}
 			ended = fds[0].Revents != 0
 		}
@@ -212,7 +203,7 @@ func (r *relay) write(text []byte) bool {
 			text = text[n:]
 		case err == unix.EINTR:
 		case err == unix.EAGAIN: // somebody has made it non-blocking
-			poll([]unix.PollFd{{Fd: int32(r.out), Events: unix.POLLOUT}}, -1)
+			linux.Poll([]unix.PollFd{{Fd: int32(r.out), Events: unix.POLLOUT}}, -1)
 		default:
 			return false
 		}

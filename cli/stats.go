@@ -14,6 +14,7 @@ import (
 
 	"mycr/cgroupdelegate"
 	"mycr/container"
+	"mycr/linux"
 )
 
 // stats prints what containers use.
@@ -61,7 +62,7 @@ func (t *stats) run(s *session, ids []string) (int, error) {
 	}
 	for {
 		if t.stream || len(before) > 0 {
-			poll(nil, int(min(t.interval/time.Millisecond, 1<<30)))
+			linux.Poll(nil, int(min(t.interval/time.Millisecond, 1<<30)))
 		}
 		after, err := takeSamples(root, ids)
 		if t.stream && len(ids) > 0 && len(after) == 0 && isOver(err) {

@@ -17,7 +17,7 @@ const StatePaused specs.ContainerState = "paused"
 
 // cgroup opens the container's cgroup; nil where it has none.
 func (c *Container) cgroup() (*cgroupdelegate.Cgroup, error) {
-	if c.record.Cgroup.Limits == "" {
+	if !c.HasCgroup() {
 		return nil, nil
 	}
 	cgroup, err := cgroupdelegate.Open(c.record.Cgroup.Limits)
@@ -38,9 +38,6 @@ func (c *Container) needCgroup(what string) (*cgroupdelegate.Cgroup, error) {
 
 // frozen tells whether the container is paused.
 func (c *Container) frozen() bool {
-	if c.record.Cgroup.Limits == "" {
-		return false
-	}
 	cgroup, err := c.cgroup()
 	if err != nil || cgroup == nil {
 		return false
@@ -112,10 +109,4 @@ func (c *Container) Stats() (*cgroupdelegate.Stats, error) {
 	}
 	defer cgroup.Close()
 	return cgroup.Stats()
-}
-
-// Cgroup opens the cgroup that carries the container's limits, for who waits
-// for its events. The caller closes it.
-func (c *Container) Cgroup() (*cgroupdelegate.Cgroup, error) {
-	return c.needCgroup("wait for events of")
 }

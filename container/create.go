@@ -311,8 +311,9 @@ func (m *maker) commit() error {
 	record.Notes = append(record.Notes, notes...)
 	record.Creating = false
 	if m.plan.userns.Later != 0 { // what init made itself meanwhile
-		now := namespaceInodes(m.process.PID)
-		record.Namespaces["cgroup"], record.Made["cgroup"] = now["cgroup"], now["cgroup"]
+		name := userns.Name(m.plan.userns.Later)
+		record.Namespaces[name] = namespaceInode(m.process.PID, name)
+		record.Made[name] = record.Namespaces[name]
 	}
 	if m.options.PidFile != "" {
 		if err := writePidFile(m.options.PidFile, m.process.PID); err != nil {

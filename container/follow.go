@@ -23,7 +23,7 @@ func (c *Container) Follow(interval time.Duration, killed func(n uint64) error, 
 		return err
 	}
 	defer unix.Close(pidfd)
-	cgroup, err := c.Cgroup()
+	cgroup, err := c.needCgroup("wait for events of")
 	if err != nil {
 		return err
 	}

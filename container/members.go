@@ -10,7 +10,6 @@ import (
 	"slices"
 	"sort"
 	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -82,15 +81,14 @@ func (c *Container) namespacePids() ([]int, error) {
 }
 
 func isMember(pid int, kind string, inode uint64) bool {
-	var st unix.Stat_t
-	return unix.Stat(fmt.Sprintf("/proc/%d/ns/%s", pid, kind), &st) == nil && st.Ino == inode
+	return namespaceInode(pid, kind) == inode // which is not 0
 }
 
 // has tells whether a process is the container's.
 func (c *Container) has(pid int) bool {
 	if upper := c.record.Cgroup.Limits; upper != "" {
 		now, err := cgroupdelegate.OfProcess(strconv.Itoa(pid))
-		return err == nil && (now == upper || strings.HasPrefix(now, upper+"/"))
+		return err == nil && cgroupdelegate.Within(now, upper)
 	}
 	kind, inode := c.record.mark()
 	return kind == "" || isMember(pid, kind, inode)
@@ -177,16 +175,11 @@ const patience = 10_000
 
 // waitPidfd waits until a killed process has ended.
 func waitPidfd(pidfd int) error {
-	for {
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, patience)
-		switch {
-		case errors.Is(err, unix.EINTR):
-		case err == nil && n == 0:
-			return fmt.Errorf("killed, but not gone after %d s: is there a process of `exec` that its parent does not wait for, or a device or file system that hangs?", patience/1000)
-		default:
-			return err
-		}
+	n, err := linux.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, patience)
+	if err == nil && n == 0 {
+		return fmt.Errorf("killed, but not gone after %d s: is there a process of `exec` that its parent does not wait for, or a device or file system that hangs?", patience/1000)
 	}
+	return err
 }
 
 // dropped tells whether the kernel drops a signal because the process is the

@@ -268,12 +268,21 @@ func bootID() string {
 func namespaceInodes(pid int) map[string]uint64 {
 	m := make(map[string]uint64, 8)
 	for _, k := range userns.Kinds() {
-		var st unix.Stat_t
-		if unix.Stat(fmt.Sprintf("/proc/%d/ns/%s", pid, userns.Name(k)), &st) == nil {
-			m[userns.Name(k)] = st.Ino
+		if inode := namespaceInode(pid, userns.Name(k)); inode != 0 {
+			m[userns.Name(k)] = inode
 		}
 	}
 	return m
+}
+
+// namespaceInode is 0 for a kind that this kernel does not have, and for a
+// process that is gone.
+func namespaceInode(pid int, name string) uint64 {
+	var st unix.Stat_t
+	if unix.Stat(fmt.Sprintf("/proc/%d/ns/%s", pid, name), &st) != nil {
+		return 0
+	}
+	return st.Ino
 }
 
 func now() string { return time.Now().UTC().Format(time.RFC3339Nano) }

@@ -7,6 +7,8 @@ import (
 	"path"
 	"strconv"
 	"strings"
+
+	"mycr/cgroupdelegate"
 )
 
 // verdict looks at a container's cgroup and those above it, for a limit there
@@ -102,15 +104,10 @@ func (v verdict) reached(at, controller, field, unit string) string {
 	if limited {
 		value = strconv.FormatUint(most, 10)
 	}
-	if own(at, v.limits) {
+	if cgroupdelegate.Within(at, v.limits) {
 		return fmt.Sprintf("it reached %s.max (%s: %s)%s", controller, field, value, v.peak(v.limits, controller, unit))
 	}
 	return fmt.Sprintf("the cgroup %s above it reached %s.max, %s%s%s", at, controller, value, unit, v.peak(at, controller, unit))
-}
-
-// own tells a cgroup of the container from one above it.
-func own(cgroup, limits string) bool {
-	return cgroup == limits || strings.HasPrefix(cgroup, limits+"/")
 }
 
 // peak is the most that a cgroup ever used, where the kernel keeps it.

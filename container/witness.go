@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mycr/cgroupdelegate"
+	"mycr/linux"
 )
 
 // Witness keeps what the kernel counts of a container until its end. The numbers
@@ -59,7 +60,7 @@ func (w *Witness) Verdict(status int) []string {
 		files, v.gone, v.before = w.kept, true, w.before
 	}
 	v.read = func(cgroup, file string) string {
-		if own(cgroup, w.limits) {
+		if cgroupdelegate.Within(cgroup, w.limits) {
 			return files[path.Join(cgroup, file)]
 		}
 		text, _ := readFiles([]string{file}, cgroup) // what cannot be read is not told
@@ -136,19 +137,10 @@ func (w *Witness) watch() {
 		}
 		w.kept = texts
 		if !first {
-			waitFor(poll[:1], calm)
+			linux.Poll(poll[:1], calm)
 		}
 		if poll[0].Revents == 0 {
-			waitFor(poll, -1)
-		}
-	}
-}
-
-// waitFor waits for one of the descriptors, milliseconds at most if not negative.
-func waitFor(fds []unix.PollFd, milliseconds int) {
-	for {
-		if _, err := unix.Poll(fds, milliseconds); !errors.Is(err, unix.EINTR) {
-			return
+			linux.Poll(poll, -1)
 		}
 	}
 }

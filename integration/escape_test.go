@@ -239,7 +239,7 @@ func TestExecIsConfinedAsInit(t *testing.T) {
 		profile := map[string]any{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": []any{map[string]any{"names": []string{"chroot"}, "action": "SCMP_ACT_ERRNO"}}}
 		line := "grep -E '^(Cap|Seccomp:|NoNewPrivs|Uid|Gid|Groups)' /proc/self/status; cat /proc/self/attr/current 2>/dev/null; true"
 		dir := b.bundle("b", set("linux.seccomp", profile), set("process.noNewPrivileges", true),
-			set("process.capabilities", map[string]any{"bounding": []string{"CAP_KILL"}, "effective": []string{"CAP_KILL"}, "permitted": []string{"CAP_KILL"}}),
+			capabilities("CAP_KILL"),
 			sh("("+line+") >/tmp/init; sleep 300"))
 		b.must("create", "-b", dir, "c1")
 		b.must("start", "c1")

@@ -24,7 +24,7 @@ func TestBinaryCannotBeOverwritten(t *testing.T) {
 		b.runtime.path = binary
 		before := fileHash(t, binary)
 		dir := b.bundle("b", args("/bin/probe", "overwrite", "/tmp/stop"),
-			set("process.capabilities", map[string]any{"bounding": []string{"CAP_DAC_OVERRIDE"}, "effective": []string{"CAP_DAC_OVERRIDE"}, "permitted": []string{"CAP_DAC_OVERRIDE"}}))
+			capabilities("CAP_DAC_OVERRIDE"))
 		os.WriteFile(dir+"/rootfs/bin/self", []byte("#!/proc/self/exe\n"), 0o755)
 		out, _ := os.Create(b.path("out"))
 		cmd := b.command("run", "-b", dir, "c1")
@@ -91,8 +91,7 @@ func TestJoiningProcessIsClosed(t *testing.T) {
 		if situation == ordinaryUser {
 			// Root of a user namespace with all its might. (In the other situations the container is in the
 			// caller's user namespace, where these would be power over the caller as well.)
-			all := []string{"CAP_SYS_PTRACE", "CAP_SYS_ADMIN", "CAP_DAC_OVERRIDE"}
-			edits = append(edits, set("process.capabilities", map[string]any{"bounding": all, "effective": all, "permitted": all}))
+			edits = append(edits, capabilities("CAP_SYS_PTRACE", "CAP_SYS_ADMIN", "CAP_DAC_OVERRIDE"))
 		}
 		dir := b.bundle("b", edits...)
 		out, _ := os.Create(b.path("out"))

@@ -13,6 +13,7 @@ type (
 var (
 	set, unset, args, sh               = testbed.Set, testbed.Unset, testbed.Args, testbed.Sh
 	mount, namespace, withoutNamespace = testbed.Mount, testbed.Namespace, testbed.WithoutNamespace
+	capabilities                       = testbed.Capabilities
 	writeConfig, editConfig            = testbed.WriteConfig, testbed.EditConfig
 	copyFile                           = testbed.CopyFile
 	start, finish, exitStatus          = testbed.Start, testbed.Finish, testbed.ExitStatus

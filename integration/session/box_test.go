@@ -75,6 +75,12 @@ func (b *box) lab2(edits ...testbed.Edit) string {
 	return dir
 }
 
+// ownID maps one id, the caller's own, which takes no newuidmap.
+func ownID() testbed.Edit { return testbed.IDs(os.Getuid(), os.Getgid(), 1) }
+
+// subordinateIDs maps ids that are none of the caller's own.
+func subordinateIDs(config map[string]any) { testbed.IDs(100000, 100000, 65536)(config) }
+
 // run starts a program and waits for it.
 func (b *box) run(program string, args ...string) testbed.Result {
 	b.t.Helper()

@@ -56,12 +56,7 @@ exit 0`
 func TestOthersCgroupsAreOutOfReach(t *testing.T) {
 	b := newBox(t)
 	victim := b.start("victim", testbed.Args("sleep", "1000"))
-	admin := []string{"CAP_SYS_ADMIN", "CAP_KILL", "CAP_DAC_OVERRIDE", "CAP_SETFCAP"}
-	capabilities := func(config map[string]any) {
-		for _, set := range []string{"bounding", "effective", "permitted"} {
-			testbed.Set("process.capabilities."+set, admin)(config)
-		}
-	}
+	capabilities := testbed.Capabilities("CAP_SYS_ADMIN", "CAP_KILL", "CAP_DAC_OVERRIDE", "CAP_SETFCAP")
 	for name, edits := range map[string][]testbed.Edit{
 		"lab 2":                  nil,
 		"no cgroup namespace":    {testbed.WithoutNamespace("cgroup")},
@@ -133,12 +128,6 @@ func TestDelegatedCgroup(t *testing.T) {
 	if os.Geteuid() == 0 {
 		t.Skip("for an ordinary user")
 	}
-	ids := []any{map[string]any{"containerID": 0, "hostID": 100000, "size": 65536}}
-	subordinate := func(config map[string]any) {
-		testbed.Namespace("user", "")(config)
-		testbed.Set("linux.uidMappings", ids)(config)
-		testbed.Set("linux.gidMappings", ids)(config)
-	}
 	user := func(id int) testbed.Edit { return testbed.Set("process.user", map[string]any{"uid": id, "gid": id}) }
 	const look = "cd /sys/fs/cgroup; for f in . cgroup.procs cgroup.subtree_control cgroup.threads memory.max; do stat -c '%u:%g' $f; done; mkdir sub/ && echo made"
 	for name, c := range map[string]struct {
@@ -147,7 +136,7 @@ func TestDelegatedCgroup(t *testing.T) {
 	}{
 		"root, automatic ids":   {user(0), "0:0"},
 		"user 5, automatic ids": {user(5), "5:5"},
-		"root, subordinate ids": {subordinate, "0:0"},
+		"root, subordinate ids": {subordinateIDs, "0:0"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := b.must(mycr, "run", "-b", b.lab2(testbed.Mount("/sys/fs/cgroup", "cgroup", "cgroup", "rw"), c.edit, testbed.Sh(look)), b.id("delegated"))
@@ -171,9 +160,8 @@ func TestDelegatedCgroup(t *testing.T) {
 // Cgroups that a container made, closed to others and left, are removed with it.
 func TestClosedCgroupsAreRemoved(t *testing.T) {
 	b := newBox(t)
-	ids := []any{map[string]any{"containerID": 0, "hostID": 100000, "size": 65536}}
 	b.must(mycr, "run", "-b", b.lab2(
-		testbed.Namespace("user", ""), testbed.Set("linux.uidMappings", ids), testbed.Set("linux.gidMappings", ids),
+		subordinateIDs,
 		testbed.Mount("/sys/fs/cgroup", "cgroup", "cgroup", "rw"),
 		testbed.Sh("cd /sys/fs/cgroup; mkdir -p a/b c; chmod 0 a/b a"),
 	), b.id("closed"))
@@ -184,9 +172,8 @@ func TestClosedCgroupsAreRemoved(t *testing.T) {
 // processes any more.
 func TestExecIsInTheCgroup(t *testing.T) {
 	b := newBox(t)
-	ids := []any{map[string]any{"containerID": 0, "hostID": 100000, "size": 65536}}
 	id := b.start("exec",
-		testbed.Namespace("user", ""), testbed.Set("linux.uidMappings", ids), testbed.Set("linux.gidMappings", ids),
+		subordinateIDs,
 		testbed.Mount("/sys/fs/cgroup", "cgroup", "cgroup", "rw"),
 		testbed.Sh("cd /sys/fs/cgroup; while [ ! -e /dev/go ]; do sleep 0.1; done; mkdir init; echo 1 >init/cgroup.procs; until echo +memory >cgroup.subtree_control; do sleep 0.1; done; sleep 1000"))
 	for _, user := range []string{"0", "9:9"} {

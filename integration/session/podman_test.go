@@ -107,13 +107,9 @@ func TestNested(t *testing.T) {
 		testbed.Mount("/tmp", "tmpfs", "tmpfs"),
 		testbed.Mount("/mnt", "bind", b.lab2(testbed.Sh("cat /sys/fs/cgroup/memory.max; cat /proc/self/cgroup"), testbed.Set("linux.resources", map[string]any{"memory": map[string]any{"limit": 67108864}})), "rbind"),
 		testbed.Mount("/usr/bin", "bind", b.dir, "rbind", "ro"),
-		func(config map[string]any) {
-			all := []string{"CAP_SYS_ADMIN", "CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP", "CAP_SETFCAP", "CAP_DAC_OVERRIDE", "CAP_CHOWN", "CAP_FOWNER", "CAP_MKNOD", "CAP_NET_ADMIN", "CAP_SYS_CHROOT", "CAP_KILL"}
-			for _, set := range []string{"bounding", "effective", "permitted"} {
-				testbed.Set("process.capabilities."+set, all)(config)
-			}
-			testbed.Namespace("network", "")(config)
-		},
+		testbed.Capabilities("CAP_SYS_ADMIN", "CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP", "CAP_SETFCAP", "CAP_DAC_OVERRIDE",
+			"CAP_CHOWN", "CAP_FOWNER", "CAP_MKNOD", "CAP_NET_ADMIN", "CAP_SYS_CHROOT", "CAP_KILL"),
+		testbed.Namespace("network", ""),
 		testbed.Sh("/usr/bin/mycr --root /tmp/r run -d -b /mnt inner; /usr/bin/mycr --root /tmp/r state inner | grep cgroup; /usr/bin/mycr --root /tmp/r delete -f inner; cat /proc/self/cgroup"),
 	)
 	if err := testbed.CopyFile(mycr, b.dir+"/mycr", 0o755); err != nil {
@@ -133,12 +129,11 @@ func TestRootDevices(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("for root")
 	}
-	admin := []string{"CAP_MKNOD", "CAP_DAC_OVERRIDE"}
 	const look = "mknod /dev/fuse c 10 229 && (cat </dev/fuse) 2>&1 | grep -o 'not permitted'; mknod /dev/n c 1 3 && echo x >/dev/n && echo null"
 	for _, managerFlag := range []string{"systemd", "cgroupfs"} {
 		r := b.run(mycr, "--cgroup-manager", managerFlag, "run", "-b", b.lab2(
 			testbed.Set("linux.resources.devices", []any{map[string]any{"allow": false, "access": "rwm"}, map[string]any{"allow": true, "type": "c", "major": 1, "minor": 3, "access": "rwm"}}),
-			testbed.Set("process.capabilities.bounding", admin), testbed.Set("process.capabilities.effective", admin), testbed.Set("process.capabilities.permitted", admin),
+			testbed.Capabilities("CAP_MKNOD", "CAP_DAC_OVERRIDE"),
 			testbed.Sh("("+look+") 2>&1"),
 		), b.id("devices"))
 		if !strings.Contains(r.Stdout, "not permitted") || !strings.Contains(r.Stdout, "null\n") {

@@ -78,7 +78,7 @@ func TestDoLimits(t *testing.T) {
 	b := newBox(t)
 	before := cgroups()
 	// What it sees of cgroups is masked, so it is looked at from outside.
-	f := b.follow("do", "--memory", "64m", "--cpus", "0.5", "--pids-limit", "50", "--", "sh", "-c", "echo up; sleep 1000")
+	f := b.follow("do", "--memory", "64m", "--cpus", "0.5", "--pids-limit", "50", "--", "sh", "-c", "echo up; exec sleep 1000")
 	if line := f.next(t); line != "up" {
 		t.Fatalf("%q", line)
 	}
@@ -97,8 +97,7 @@ func TestDoLimits(t *testing.T) {
 	if !found {
 		t.Error("no cgroup was made")
 	}
-	f.cmd.Process.Signal(unix.SIGINT)
-	f.cmd.Process.Signal(unix.SIGINT)
+	f.cmd.Process.Signal(unix.SIGTERM)
 	f.end(t)
 	if r := b.run(mycr, "do", "--memory", "48m", "--", "tail", "/dev/zero"); r.Status != 137 || !strings.Contains(r.Stderr, "memory.max") {
 		t.Errorf("%v", r)

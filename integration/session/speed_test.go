@@ -23,9 +23,7 @@ func TestManagerWorksWhileTheContainerMounts(t *testing.T) {
 	}
 	trace, id := b.dir+"/trace", b.id("overlap")
 	// A single id needs no newuidmap, which has no power when it is traced.
-	one := func(id int) []any { return []any{map[string]any{"containerID": 0, "hostID": id, "size": 1}} }
-	dir := b.lab2(testbed.Args("true"), testbed.Namespace("user", ""), // strace waits for what it traces
-		testbed.Set("linux.uidMappings", one(os.Getuid())), testbed.Set("linux.gidMappings", one(os.Getgid())))
+	dir := b.lab2(testbed.Args("true"), ownID()) // strace waits for what it traces
 	b.must("strace", "-f", "-qq", "-s", "4096", "-e", "trace=sendmsg,recvmsg,sendto,recvfrom,read,write,move_mount", "-o", trace,
 		mycr, "--systemd-cgroup", "run", "-b", dir, id)
 	text, err := os.ReadFile(trace)
@@ -54,10 +52,8 @@ func TestCreateIsNoSlowerThanCrun(t *testing.T) {
 		t.Skip("crun is missing")
 	}
 	// crun mounts no sysfs where the network namespace is the host's, and takes ids from the bundle.
-	one := func(id int) []any { return []any{map[string]any{"containerID": 0, "hostID": id, "size": 1}} }
 	id := b.id("speed")
-	dir := b.lab2(testbed.Args("sleep", "1000"), testbed.Namespace("user", ""), testbed.Namespace("network", ""),
-		testbed.Set("linux.uidMappings", one(os.Getuid())), testbed.Set("linux.gidMappings", one(os.Getgid())),
+	dir := b.lab2(testbed.Args("sleep", "1000"), ownID(), testbed.Namespace("network", ""),
 		testbed.Set("linux.cgroupsPath", "user.slice:mycr:"+id), testbed.Mount("/sys/fs/cgroup", "cgroup", "cgroup", "ro"))
 	times := map[string][]time.Duration{}
 	for round := range 9 {

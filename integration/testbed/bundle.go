@@ -40,6 +40,21 @@ func Mount(destination, kind, source string, options ...string) Edit {
 	})
 }
 
+// Capabilities are those that the process has, and no other.
+func Capabilities(names ...string) Edit {
+	return Set("process.capabilities", map[string]any{"bounding": names, "effective": names, "permitted": names})
+}
+
+// IDs gives the container a user namespace that maps its ids from 0 on to size ids of the host.
+func IDs(uid, gid, size int) Edit {
+	mapping := func(id int) []any { return []any{map[string]any{"containerID": 0, "hostID": id, "size": size}} }
+	return func(config map[string]any) {
+		Namespace("user", "")(config)
+		Set("linux.uidMappings", mapping(uid))(config)
+		Set("linux.gidMappings", mapping(gid))(config)
+	}
+}
+
 // Namespace adds a namespace, or gives the one of that type a path.
 func Namespace(kind, path string) Edit {
 	return func(config map[string]any) {

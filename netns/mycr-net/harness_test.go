@@ -170,6 +170,12 @@ func (n *namespace) listen(t testing.TB, address string, serve func(*net.TCPConn
 	if err != nil {
 		t.Fatal(err)
 	}
+	serveEach(t, l, serve)
+	return l.Addr().(*net.TCPAddr).AddrPort()
+}
+
+// serveEach serves a listener's connections, with one goroutine for each, until the test ends.
+func serveEach(t testing.TB, l net.Listener, serve func(*net.TCPConn)) {
 	t.Cleanup(func() { l.Close() })
 	go func() {
 		for {
@@ -183,7 +189,6 @@ func (n *namespace) listen(t testing.TB, address string, serve func(*net.TCPConn
 			}()
 		}
 	}()
-	return l.Addr().(*net.TCPAddr).AddrPort()
 }
 
 func (n *namespace) listenUDP(t testing.TB, address string) *net.UDPConn {

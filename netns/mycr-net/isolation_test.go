@@ -26,17 +26,7 @@ func onHost(t testing.TB, address, text string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			io.WriteString(c, text)
-			c.Close()
-		}
-	}()
+	serveEach(t, l, hello(text))
 }
 
 // wantRefused wants a connection to be refused, by an answer and not by silence.
