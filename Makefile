@@ -6,6 +6,7 @@
 # make test-here  the tests that need a systemd session with delegated controllers, in that of whoever types it
 # make fuzz       each fuzz target for a minute (FUZZTIME=1m)
 # make bench      mycr beside crun in one interleaved run (needs root on Debian)
+# make bench-net  networks beside each other and beside the same drivers alone (needs root on Debian)
 # make install    to $(DESTDIR)$(PREFIX)/bin
 
 PREFIX  ?= /usr/local
@@ -17,7 +18,7 @@ FUZZTIME ?= 1m
 COMMIT  := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 GOBUILD = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -buildmode=exe -ldflags '-s -w -X mycr/cli.commit=$(COMMIT)'
 
-.PHONY: build test test-all test-here fuzz bench install clean
+.PHONY: build test test-all test-here fuzz bench bench-net install clean
 
 build:
 	$(GOBUILD) -o bin/mycr .
@@ -37,6 +38,9 @@ fuzz:
 
 bench:
 	GO=$(GO) ./integration/bench/run
+
+bench-net:
+	GO=$(GO) ./integration/bench-net/run
 
 install: build
 	install -D -m 0755 bin/mycr $(DESTDIR)$(PREFIX)/bin/mycr
