@@ -22,6 +22,7 @@ GOBUILD = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -buildmode=exe -ld
 
 build:
 	$(GOBUILD) -o bin/mycr .
+	$(GOBUILD) -o bin/mycr-net ./netns/mycr-net
 
 test:
 	GO=$(GO) ./integration/run
@@ -44,6 +45,7 @@ bench-net:
 
 install: build
 	install -D -m 0755 bin/mycr $(DESTDIR)$(PREFIX)/bin/mycr
+	install -D -m 0755 bin/mycr-net $(DESTDIR)$(PREFIX)/libexec/mycr/mycr-net
 	install -D -m 0644 docs/mycr.8 $(DESTDIR)$(PREFIX)/share/man/man8/mycr.8
 	install -D -m 0644 docs/mycr.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/mycr
 	install -D -m 0644 docs/_mycr $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_mycr

@@ -23,7 +23,7 @@ type SandboxOptions struct {
 	Setenv   []string // NAME=value, or NAME for the caller's value
 	Chdir    string
 	Hostname string // empty: the host's
-	Network  string // none (also if empty) or host
+	Network  string // host, or anything else for a network namespace
 	Proc     string // private (also if empty), host or none
 	Terminal bool
 	Seccomp  *specs.LinuxSeccomp
@@ -155,11 +155,9 @@ func (o *SandboxOptions) namespaces(spec *specs.Spec) error {
 		specs.CgroupNamespace,
 	}
 	switch o.Network {
-	case "", "none":
+	default: // in which netns puts what the word says
 		kinds = append(kinds, specs.NetworkNamespace)
 	case "host":
-	default:
-		return fmt.Errorf("--network %q: neither none nor host", o.Network)
 	}
 	for _, kind := range kinds {
 		spec.Linux.Namespaces = append(spec.Linux.Namespaces, specs.LinuxNamespace{Type: kind})

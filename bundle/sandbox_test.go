@@ -244,7 +244,6 @@ func TestSandboxErrors(t *testing.T) {
 		want   string
 	}{
 		{func(o *SandboxOptions) { o.Args = nil }, "no command given"},
-		{func(o *SandboxOptions) { o.Network = "pasta" }, `--network "pasta"`},
 		{func(o *SandboxOptions) { o.Proc = "x" }, `--proc "x"`},
 		{func(o *SandboxOptions) { o.Cwd = "x" }, `the working directory "x"`},
 		{func(o *SandboxOptions) { o.Bind = []string{":"} }, `--bind ":": not SRC[:DST]`},

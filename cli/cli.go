@@ -53,7 +53,7 @@ type about struct {
 // names are all commands, in the order of help.
 var names = [...]string{
 	"do", "run", "create", "start", "exec", "kill", "delete", "state", "list", "ps", "stats", "events",
-	"update", "pause", "resume", "spec", "features", "checkpoint", "restore", "help",
+	"update", "pause", "resume", "port", "publish", "spec", "features", "checkpoint", "restore", "help",
 }
 
 // named returns the command of that name, nil if there is none.
@@ -87,6 +87,10 @@ func named(word string) command {
 		return &pause{}
 	case "resume":
 		return &resume{}
+	case "port":
+		return &port{}
+	case "publish":
+		return &publish{}
 	case "do":
 		return &do{}
 	case "spec":

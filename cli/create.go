@@ -12,6 +12,7 @@ import (
 
 	"mycr/bundle"
 	"mycr/container"
+	"mycr/netns"
 )
 
 // creation are the flags that create and run share.
@@ -19,6 +20,7 @@ type creation struct {
 	bundle, pidFile, consoleSocket, pidfdSocket string
 	noPivot, noNewKeyring, trustAnnotations     bool
 	preserveFDs                                 int
+	network                                     network
 }
 
 func (c *creation) define(f *pflag.FlagSet) {
@@ -32,8 +34,9 @@ func (c *creation) define(f *pflag.FlagSet) {
 	f.IntVar(&c.preserveFDs, "preserve-fds", 0, "pass `N` descriptors from 3 on, those of LISTEN_FDS among them")
 }
 
-// options reads the bundle's specification, for the command line may add to it.
-func (c *creation) options(s *session, id string) (container.CreateOptions, error) {
+// options reads the bundle's specification, for the command line may add to it. fallback is the network where no
+// flag names one.
+func (c *creation) options(s *session, id, fallback string) (container.CreateOptions, error) {
 	o := container.CreateOptions{
 		ID: id, Bundle: c.bundle, PidFile: c.pidFile, ConsoleSocket: c.consoleSocket,
 		NoPivot: c.noPivot, NoNewKeyring: c.noNewKeyring, PreserveFDs: c.preserveFDs, Manager: s.manager(),
@@ -45,11 +48,14 @@ func (c *creation) options(s *session, id string) (container.CreateOptions, erro
 	if err := container.CheckID(id); err != nil {
 		return o, err
 	}
+	var err error
+	if o.Network, err = c.network.options(fallback); err != nil {
+		return o, err
+	}
 	dir := c.bundle
 	if dir == "" {
 		dir = "."
 	}
-	var err error
 	if o.Spec, err = bundle.Read(dir); err != nil {
 		return o, err
 	}
@@ -80,10 +86,13 @@ func (*create) about() about {
 	return about{usage: "[flags] ID", does: "make a container that waits for start", least: 1, most: 1}
 }
 
-func (c *create) flags(f *pflag.FlagSet) { c.define(f) }
+func (c *create) flags(f *pflag.FlagSet) {
+	c.define(f)
+	c.network.define(f, "without it none")
+}
 
 func (c *create) run(s *session, args []string) (int, error) {
-	o, err := c.options(s, args[0])
+	o, err := c.options(s, args[0], netns.None)
 	if err != nil {
 		return 1, err
 	}

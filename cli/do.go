@@ -21,6 +21,7 @@ import (
 	"mycr/cgroupdelegate"
 	"mycr/container"
 	"mycr/linux"
+	"mycr/netns"
 	"mycr/process"
 	"mycr/seccomp"
 )
@@ -31,6 +32,7 @@ type do struct {
 	volumes      []string
 	memory, cpus string
 	pids         int64
+	network      network
 }
 
 // The exit statuses of do where there is none of the command: env(1)'s.
@@ -58,14 +60,13 @@ func (d *do) flags(f *pflag.FlagSet) {
 	f.StringArrayVarP(&d.Setenv, "setenv", "e", nil, "`NAME[=VALUE]` one more variable, without a value the caller's; also --env")
 	f.StringVarP(&d.Chdir, "chdir", "C", "", "`DIR` to start in; also -w, --workdir")
 	f.StringVar(&d.Hostname, "hostname", "", "`NAME` of the host in the sandbox")
-	f.StringVar(&d.Network, "network", "none", "`none|host` whose network there is; also --net")
 	f.StringVar(&d.Proc, "proc", "private", "`private|host|none` whose processes /proc shows")
 	f.StringVar(&d.memory, "memory", "", "`BYTES` of memory at most, as 512m or 2g")
 	f.StringVar(&d.cpus, "cpus", "", "`N` CPUs' time at most, as 1.5")
 	f.Int64Var(&d.pids, "pids-limit", 0, "`N` processes and threads at most")
 	alias(f, "setenv", "env", "")
 	alias(f, "chdir", "workdir", "w")
-	alias(f, "network", "net", "")
+	d.network.define(f, "without it none")
 }
 
 // alias gives a flag a second name.
@@ -82,6 +83,11 @@ func (d *do) run(s *session, args []string) (int, error) {
 	if err := d.look(); err != nil {
 		return doFailed, err
 	}
+	network, err := d.network.options(netns.None)
+	if err != nil {
+		return doFailed, err
+	}
+	d.Network, network.ResolvConf = d.network.word, d.ResolvConf
 	made, notes, err := bundle.Sandbox(d.SandboxOptions)
 	if err != nil {
 		return doFailed, err
@@ -101,7 +107,7 @@ func (d *do) run(s *session, args []string) (int, error) {
 		s.note(note)
 	}
 	o := container.CreateOptions{
-		ID: id, Bundle: "/", Spec: made, Network: d.Network, Manager: cmp.Or(s.manager(), cgroupdelegate.None),
+		ID: id, Bundle: "/", Spec: made, Network: network, Manager: cmp.Or(s.manager(), cgroupdelegate.None),
 		Start: true, Foreground: true, Reaper: true, DieWithParent: true,
 	}
 	status, err := s.foregroundRun(root, &creation{}, o, &foreground{impatient: true}, false)

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mycr/container"
+	"mycr/netns"
 )
 
 // run is create and start, and in the foreground the wait for the end.
@@ -27,13 +28,14 @@ func (*run) about() about {
 
 func (r *run) flags(f *pflag.FlagSet) {
 	r.define(f)
+	r.network.define(f, "without it auto for a user, none for root")
 	f.BoolVarP(&r.detach, "detach", "d", false, "do not wait for the end")
 	f.BoolVar(&r.keep, "keep", false, "do not delete the container when it has ended")
 	f.BoolVar(&r.noSubreaper, "no-subreaper", false, "do not adopt the orphans of a container that has no pid namespace")
 }
 
 func (r *run) run(s *session, args []string) (int, error) {
-	o, err := r.options(s, args[0])
+	o, err := r.options(s, args[0], netns.Auto)
 	if err != nil {
 		return 1, err
 	}
@@ -81,9 +83,14 @@ func (s *session) foregroundRun(root *container.Root, flags *creation, o contain
 			return note, err
 		}
 	}
-	witness := c.Witness()
+	witness, refusals := c.Witness(), c.Refusals()
 	status, err := f.wait(p)
 	s.tellNotes(witness.Verdict(status))
+	if refused, rerr := refusals(); rerr != nil {
+		s.note(rerr.Error())
+	} else {
+		s.tellNotes(refused)
+	}
 	if !keep {
 		notes, derr := root.Delete(o.ID, true)
 		s.tellNotes(notes)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -15,6 +16,7 @@ import (
 	"mycr/cgroupdelegate"
 	"mycr/hooks"
 	"mycr/linux"
+	"mycr/netns"
 	"mycr/userns"
 )
 
@@ -31,11 +33,12 @@ type CreateOptions struct {
 	Manager       string // of cgroups: "", systemd, cgroupfs, disabled
 	// TrustAnnotations: the bundle's annotations may say what systemd is to set.
 	TrustAnnotations bool
-	Network          string // "", none, host
-	Start            bool   // do not wait for `start`
-	Foreground       bool   // the caller waits, and relays the terminal
-	Reaper           bool   // a reaping init is process 1, the process its child
+	Network          netns.Options
+	Start            bool // do not wait for `start`
+	Foreground       bool // the caller waits, and relays the terminal
+	Reaper           bool // a reaping init is process 1, the process its child
 	DieWithParent    bool
+	stateDir         string // of this container, filled in by Create
 }
 
 // Process is a process in a container that this mycr made and has to wait for.
@@ -52,6 +55,7 @@ func (r *Root) Create(o CreateOptions) (c *Container, p *Process, err error) {
 	if err := CheckID(o.ID); err != nil {
 		return nil, nil, err
 	}
+	o.stateDir = filepath.Join(r.path, o.ID)
 	plan, err := resolve(&o)
 	if err != nil {
 		return nil, nil, err
@@ -70,12 +74,15 @@ func (r *Root) Create(o CreateOptions) (c *Container, p *Process, err error) {
 	if err := m.c.writeRecord(); err != nil {
 		return nil, nil, err
 	}
+	if err := m.writeNetworkFiles(); err != nil {
+		return nil, nil, err
+	}
 	if err := plan.orders.Process.RaiseLimits(); err != nil {
 		return nil, nil, err
 	}
 	// PDEATHSIG follows the thread that clones.
 	runtime.LockOSThread()
-	for _, step := range []func() error{m.begin, m.mapIDs, m.describe, m.place, m.runtimeHooks, m.commit} {
+	for _, step := range []func() error{m.begin, m.mapIDs, m.network, m.describe, m.place, m.runtimeHooks, m.commit} {
 		if err := step(); err != nil {
 			return nil, nil, err
 		}
@@ -87,16 +94,18 @@ func (r *Root) Create(o CreateOptions) (c *Container, p *Process, err error) {
 
 // maker is a container being made, from the parent's side.
 type maker struct {
-	options *CreateOptions
-	plan    *plan
-	c       *Container
-	program *linux.Program
-	process Process
-	group   *cgroupdelegate.Making
-	placed  bool // init is in its cgroup
-	parent  int  // our end of the status socket
-	reaper  int  // eventfd on which a reaping init waits for its cgroup and its ids, or -1
-	hooked  bool
+	options    *CreateOptions
+	plan       *plan
+	c          *Container
+	program    *linux.Program
+	process    Process
+	group      *cgroupdelegate.Making
+	placed     bool // init is in its cgroup
+	parent     int  // our end of the status socket
+	reaper     int  // eventfd on which a reaping init waits for its cgroup and its ids, or -1
+	hooked     bool
+	driver     *netns.Starting // of the network, or nil
+	namespaces [2]int          // user and network, open for a driver, or -1
 }
 
 // begin starts the child with its orders.
@@ -145,6 +154,9 @@ func (m *maker) begin() error {
 		return explain(err)
 	}
 	m.process.PID, m.process.PidFD = child.PID, child.PidFD
+	if err := m.openNamespaces(); err != nil {
+		return err
+	}
 	return m.group.Move(child.PID)
 }
 
@@ -239,7 +251,7 @@ func (m *maker) mountsFromHere() ([]int, error) {
 // describe fills in the record while the child mounts.
 func (m *maker) describe() error {
 	record := &m.c.record
-	_, start, err := processStat(m.process.PID)
+	_, start, err := linux.ProcessStat(m.process.PID)
 	if err != nil {
 		return m.preferFault(fmt.Errorf("read the start time of process %d: %w", m.process.PID, err))
 	}
@@ -250,6 +262,9 @@ func (m *maker) describe() error {
 		if m.plan.userns.New&k != 0 {
 			record.Made[userns.Name(k)] = record.Namespaces[userns.Name(k)]
 		}
+	}
+	if record.SharedPID && !m.plan.cgroup.HasCgroup() && m.plan.userns.New&unix.CLONE_NEWNS != 0 {
+		record.MountNamespaceID = mountNamespaceID(m.process.PID)
 	}
 	m.plan.exec.Init = *record
 	if err := m.c.dir.write(execName, marshal(&m.plan.exec)); err != nil {
@@ -268,6 +283,9 @@ func (m *maker) runtimeHooks() error {
 		return nil
 	}
 	if _, err := m.await(wordBorn); err != nil {
+		return err
+	}
+	if err := m.networkReady(); err != nil {
 		return err
 	}
 	m.hooked = true
@@ -308,6 +326,9 @@ func (m *maker) commit() error {
 		return fmt.Errorf("notes of the container's init: %w", err)
 	}
 	record := &m.c.record
+	if err := m.networkReady(); err != nil {
+		return err
+	}
 	record.Notes = append(record.Notes, notes...)
 	record.Creating = false
 	if m.plan.userns.Later != 0 { // what init made itself meanwhile

@@ -6,9 +6,12 @@ import (
 	"os"
 	"path/filepath"
 
+	"golang.org/x/sys/unix"
+
 	"mycr/cgroupdelegate"
 	"mycr/idmap"
 	"mycr/linux"
+	"mycr/netns"
 	"mycr/process"
 	"mycr/rootfs"
 	"mycr/userns"
@@ -23,6 +26,7 @@ type facts struct {
 	rootfs  rootfs.Facts
 	process process.Facts
 	cgroup  cgroupdelegate.Facts
+	network netns.Facts
 }
 
 // gather asks each room's own Gather. The namespaces are decided on the way,
@@ -56,6 +60,8 @@ func (p *plan) gather(o *CreateOptions) error {
 	if f.process, err = process.Gather(p.spec.Process); err != nil {
 		return err
 	}
+	f.network.New, f.network.Root = p.userns.New&unix.CLONE_NEWNET != 0, f.ids.UID == 0
+	netns.Gather(&o.Network, &f.network)
 	f.cgroup.ID, f.cgroup.Manager, f.cgroup.Trusted = o.ID, o.Manager, o.TrustAnnotations
 	return cgroupdelegate.Gather(p.spec, &f.cgroup, f.initial && f.ids.UID == 0)
 }

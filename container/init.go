@@ -124,10 +124,10 @@ func (c *child) build() error {
 	if _, err := unix.Setsid(); err != nil && !errors.Is(err, unix.EPERM) {
 		return fmt.Errorf("start a session: %w", err)
 	}
-	if err := c.tree.Prepare(); err != nil {
+	if err := c.network(); err != nil {
 		return err
 	}
-	if err := o.Net.Up(); err != nil {
+	if err := c.tree.Prepare(); err != nil {
 		return err
 	}
 	c.tree.BeforeCgroup = c.place

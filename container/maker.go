@@ -90,6 +90,9 @@ func (m *maker) abort(cause error) error {
 		}
 		unix.Close(m.process.PidFD)
 	}
+	if m.driver != nil {
+		m.driver.Abort()
+	}
 	if m.group != nil {
 		if err := m.group.Undo(removeForeign); err != nil {
 			cause = errors.Join(cause, err)

@@ -77,6 +77,9 @@ func (c *Container) namespacePids() ([]int, error) {
 			pids = append(pids, pid)
 		}
 	}
+	if !c.record.alive() {
+		return c.ours(pids), nil
+	}
 	return pids, nil
 }
 
@@ -130,6 +133,11 @@ func (c *Container) end() error {
 	}
 	if err != nil {
 		return fmt.Errorf("kill process %d: %w", c.record.PID, err)
+	}
+	if n := c.record.Network; n != nil && c.record.BootID == bootID() {
+		if err := n.End(); err != nil {
+			return err
+		}
 	}
 	if c.record.Cgroup.HasCgroup() {
 		return c.record.Cgroup.Remove(removeForeign)

@@ -38,7 +38,7 @@ type Orders struct {
 
 	Cgroup     CgroupOrders
 	Rootfs     rootfs.Plan
-	Net        netns.Plan
+	Net        netns.Inside
 	Process    process.Plan
 	Seccomp    seccomp.Plan
 	Hostname   string
@@ -72,6 +72,7 @@ const (
 	wordPlaced    = 'g' // parent: init is in its cgroup
 	wordBorn      = 'b' // child: all is mounted, nothing pivoted
 	wordHooked    = 'h' // parent: its hooks have run
+	wordNetwork   = 'n' // child: its network namespace is configured; the TAP device comes with this
 	wordReady     = 'r' // child: the container is created
 	wordCommitted = 'c' // parent: the state is on disk; child: it lives without its parent
 	wordTerminal  = 't' // child: a terminal's master comes with this

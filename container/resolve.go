@@ -27,16 +27,18 @@ import (
 
 // plan is everything that was decided about a new container.
 type plan struct {
-	spec   *specs.Spec
-	userns userns.Plan
-	ids    idmap.Plan
-	orders Orders
-	exec   execBase
-	hooks  laterHooks
-	cgroup cgroupdelegate.Plan
-	record Record
-	facts  facts
-	fds    descriptors // to be closed when the child has them
+	spec    *specs.Spec
+	userns  userns.Plan
+	ids     idmap.Plan
+	orders  Orders
+	exec    execBase
+	hooks   laterHooks
+	cgroup  cgroupdelegate.Plan
+	record  Record
+	facts   facts
+	network netns.Plan
+	files   []netns.File // of the network, in the state directory
+	fds     descriptors  // to be closed when the child has them
 }
 
 // laterHooks are those that a later command runs; they are kept apart from the
@@ -77,7 +79,7 @@ func resolve(o *CreateOptions) (_ *plan, err error) {
 // decide lets each room decide from the facts, and does nothing else.
 func (p *plan) decide(o *CreateOptions) error {
 	for _, decide := range []func(*CreateOptions) error{
-		p.decideIDs, p.decideProcess, p.decideCgroup, p.decideRootfs, p.decideSeccomp, p.decideOrders,
+		p.decideIDs, p.decideProcess, p.decideCgroup, p.decideNetwork, p.decideRootfs, p.decideSeccomp, p.decideOrders,
 	} {
 		if err := decide(o); err != nil {
 			return err
@@ -242,11 +244,8 @@ func (p *plan) decideOrders(o *CreateOptions) (err error) {
 	b.Status, b.Gate, b.Console, b.Listener = -1, -1, -1, -1
 	b.UID, b.GID = p.ids.SetupUID, p.ids.SetupGID
 	b.SetIDs = p.userns.User != userns.UserShared
-	if b.Net, err = netns.Resolve(o.Network, netns.Facts{New: p.userns.New&unix.CLONE_NEWNET != 0}); err != nil {
-		return err
-	}
 	b.Hostname, b.Domainname = s.Hostname, s.Domainname
-	b.Sysctls = sysctls(s.Linux.Sysctl)
+	b.Sysctls = append(b.Sysctls, sysctls(s.Linux.Sysctl)...) // those of the network come first
 	if !o.NoNewKeyring {
 		b.Keyring = "_ses." + o.ID
 	}
@@ -328,7 +327,7 @@ func (p *plan) describe(o *CreateOptions) {
 	r.Poststart, r.Poststop = len(p.hooks.Poststart) > 0, len(p.hooks.Poststop) > 0
 	r.Reaper = o.Reaper
 	r.SharedPID = p.userns.New&unix.CLONE_NEWPID == 0
-	for _, notes := range [][]string{p.ids.Notes, p.orders.Process.Notes, p.orders.Seccomp.Notes, p.orders.Rootfs.Notes, p.cgroup.Notes} {
+	for _, notes := range [][]string{p.ids.Notes, p.orders.Process.Notes, p.orders.Seccomp.Notes, p.orders.Rootfs.Notes, p.cgroup.Notes, p.network.Notes} {
 		r.Notes = append(r.Notes, notes...)
 	}
 }

@@ -17,6 +17,7 @@ import (
 
 	"mycr/cgroupdelegate"
 	"mycr/linux"
+	"mycr/netns"
 	"mycr/userns"
 )
 
@@ -48,11 +49,14 @@ type Record struct {
 	Namespaces  map[string]uint64    `json:"namespaces,omitempty"` // inodes, by the words of /proc/PID/ns
 	Made        map[string]uint64    `json:"made,omitempty"`       // those of them that were created for this container
 	Cgroup      cgroupdelegate.Group `json:"cgroup"`
+	Network     *netns.Record        `json:"network,omitempty"`
 	Notes       []string             `json:"notes,omitempty"`
 	Poststart   bool                 `json:"poststart,omitempty"` // hooks that start or delete run
 	Poststop    bool                 `json:"poststop,omitempty"`
 	SharedPID   bool                 `json:"sharedPID,omitempty"` // init's death does not end the others
 	Reaper      bool                 `json:"reaper,omitempty"`    // init hands signals on to the process, and waits
+	// MountNamespaceID tells survivors of a dead init where nothing else does; see survivors.go.
+	MountNamespaceID uint64 `json:"mountNamespaceID,omitempty"`
 }
 
 // State is what `state` and `list` print: specs.State with what runc adds.
@@ -67,6 +71,7 @@ type State struct {
 	Annotations map[string]string    `json:"annotations,omitempty"`
 	Owner       string               `json:"owner"`
 	Cgroup      string               `json:"cgroup"` // none, or who made it and its path
+	Network     *NetworkState        `json:"network,omitempty"`
 	Notes       []string             `json:"notes,omitempty"`
 }
 
@@ -192,6 +197,7 @@ func (r *Record) state(status specs.ContainerState) State {
 	if status == specs.StateStopped {
 		s.PID = 0
 	}
+	s.Network = r.network()
 	return s
 }
 
@@ -207,7 +213,7 @@ func (r *Record) alive() bool {
 	if r.PID <= 0 || r.BootID != bootID() {
 		return false
 	}
-	state, start, err := processStat(r.PID)
+	state, start, err := linux.ProcessStat(r.PID)
 	return err == nil && start == r.StartTime && state != 'Z' && state != 'X'
 }
 
@@ -234,26 +240,6 @@ func (r *Record) open() (int, error) {
 
 // ErrNotRunning has runc's text, which engines look for.
 var ErrNotRunning = errors.New("container not running")
-
-// processStat returns the state letter and start time (clock ticks after
-// boot) of /proc/PID/stat; see proc_pid_stat(5).
-func processStat(pid int) (state byte, start uint64, err error) {
-	b, err := linux.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
-		return 0, 0, err
-	}
-	// The name in brackets may hold anything; the last bracket ends it.
-	i := bytes.LastIndexByte(b, ')')
-	if i < 0 || i+2 >= len(b) {
-		return 0, 0, fmt.Errorf("/proc/%d/stat: no name", pid)
-	}
-	fields := bytes.Fields(b[i+1:])
-	if len(fields) < 20 {
-		return 0, 0, fmt.Errorf("/proc/%d/stat: %d fields", pid, len(fields))
-	}
-	start, err = strconv.ParseUint(string(fields[19]), 10, 64)
-	return fields[0][0], start, err
-}
 
 // bootID changes at every boot; start times count from it.
 func bootID() string {

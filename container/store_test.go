@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"mycr/linux"
 )
 
 func TestIDs(t *testing.T) {
@@ -113,7 +115,7 @@ func TestDamagedRecordsAreErrorsThatForceCleans(t *testing.T) {
 
 // A pid that another process has now is not the container's.
 func TestUsedAgainPidIsNotTheContainer(t *testing.T) {
-	_, start, err := processStat(os.Getpid())
+	_, start, err := linux.ProcessStat(os.Getpid())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"mycr/linux"
 )
 
 // Helper is newuidmap or newgidmap as it was found.
@@ -18,14 +20,11 @@ type Helper struct {
 	Problem string // why it would not work, "" where it would
 }
 
-// libexec is where packages of mycr put executables that are not for a user's PATH.
-const libexec = "/usr/libexec/mycr"
-
 // findHelper looks a helper up in directories that no other user can write, and not in PATH:
 // what runs there is trusted with ids. One that has its powers is taken before one that has not.
 func findHelper(root, exeDir, name string, capability uint, gid uint32) Helper {
 	// /run/wrappers/bin is NixOS's only place for files with powers.
-	dirs := [...]string{exeDir, libexec, "/run/wrappers/bin", "/usr/bin", "/usr/local/bin", "/usr/sbin", "/bin"}
+	dirs := [...]string{exeDir, linux.Libexec, "/run/wrappers/bin", "/usr/bin", "/usr/local/bin", "/usr/sbin", "/bin"}
 	var found Helper
 	for _, dir := range dirs {
 		if !strings.HasPrefix(dir, "/") {
@@ -36,7 +35,7 @@ func findHelper(root, exeDir, name string, capability uint, gid uint32) Helper {
 		if unix.Stat(path, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFREG || st.Mode&0o111 == 0 {
 			continue
 		}
-		if !safeDirectory(strings.TrimSuffix(root, "/")+dir, gid) {
+		if !linux.SafeDirectory(strings.TrimSuffix(root, "/")+dir, gid) {
 			continue
 		}
 		problem := powerless(path, &st, capability)
@@ -48,19 +47,6 @@ func findHelper(root, exeDir, name string, capability uint, gid uint32) Helper {
 		}
 	}
 	return found
-}
-
-// safeDirectory tells that nobody but root, its owner and the caller's own group can put a file there.
-func safeDirectory(dir string, gid uint32) bool {
-	var st unix.Stat_t
-	if unix.Stat(dir, &st) != nil {
-		return false
-	}
-	if st.Mode&0o002 != 0 {
-		return false
-	}
-	// Debian's /usr/local/bin can be writable to the group staff.
-	return st.Mode&0o020 == 0 || st.Gid == 0 || st.Gid == gid
 }
 
 // powerless says why executing the file would not give the capability: "" where it does.

@@ -13,6 +13,10 @@ const (
 	HelperControlFD = 7 // listening unix socket of type SOCK_SEQPACKET for HelperRequest
 )
 
+// HelperVersion changes with the meaning of anything here: mycr and mycr-net
+// have to be of one build.
+const HelperVersion = "1"
+
 // HelperConfig is what mycr tells mycr-net about one container's network.
 type HelperConfig struct {
 	Version  string       `json:"version"` // of mycr; the argument of mycr-net has to be the same
@@ -67,10 +71,11 @@ type AllowNet struct {
 
 // HelperReady is the one line that mycr-net writes before the container runs.
 type HelperReady struct {
-	Ready bool         `json:"ready,omitempty"`
-	Ports []HelperPort `json:"ports,omitempty"`
-	Error string       `json:"error,omitempty"`
-	Hint  string       `json:"hint,omitempty"`
+	Ready  bool         `json:"ready,omitempty"`
+	Driver int          `json:"driver,omitempty"` // pid, of a keeper's driver
+	Ports  []HelperPort `json:"ports,omitempty"`
+	Error  string       `json:"error,omitempty"`
+	Hint   string       `json:"hint,omitempty"`
 }
 
 // A HelperPort is a published port that is listened on.
@@ -86,6 +91,7 @@ type HelperRequest struct {
 	Ports   bool   `json:"ports,omitempty"`
 	Status  bool   `json:"status,omitempty"`
 	Denied  bool   `json:"denied,omitempty"`
+	End     bool   `json:"end,omitempty"` // as Denied, when the container has ended
 }
 
 // A HelperAnswer is the one packet that follows a request.

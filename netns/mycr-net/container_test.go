@@ -32,7 +32,7 @@ type container struct {
 
 func testConfig() netns.HelperConfig {
 	return netns.HelperConfig{
-		Version:  "test",
+		Version:  netns.HelperVersion,
 		MAC:      "02:00:00:00:00:64",
 		MTU:      65520,
 		Address4: netip.MustParsePrefix("10.0.2.100/24"),
@@ -114,7 +114,7 @@ func launchWith(t testing.TB, device, config netns.HelperConfig, as func(start f
 	}
 	c.helper = &exec.Cmd{
 		Path:       "/proc/self/exe",
-		Args:       []string{helperName, "test"},
+		Args:       []string{helperName, netns.HelperVersion},
 		Dir:        "/",
 		Env:        helperEnvironment(),
 		ExtraFiles: []*os.File{configFile(t, c.config), tap, writable, init, listener},

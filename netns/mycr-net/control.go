@@ -70,6 +70,9 @@ func (n *network) serveClient(c *net.UnixConn) {
 		}
 		var request netns.HelperRequest
 		answer := netns.HelperAnswer{}
+		if n.waitEnd(c, packet[:size]) {
+			return
+		}
 		if err := json.Unmarshal(packet[:size], &request); err != nil {
 			answer.Error = "the request: " + err.Error()
 		} else {
@@ -83,6 +86,23 @@ func (n *network) serveClient(c *net.UnixConn) {
 			return
 		}
 	}
+}
+
+// waitEnd keeps a client that wants to know at the end what was refused.
+func (n *network) waitEnd(c *net.UnixConn, packet []byte) bool {
+	var request netns.HelperRequest
+	if json.Unmarshal(packet, &request) != nil || !request.End {
+		return false
+	}
+	n.waiting.Add(1)
+	defer n.waiting.Done()
+	<-n.ended
+	answer := netns.HelperAnswer{}
+	answer.Denied, answer.More = n.policy.Denied()
+	if data, err := fit(answer); err == nil && c.SetDeadline(time.Now().Add(controlPatience)) == nil {
+		_, _ = c.Write(data) // a client that is gone wants to know nothing
+	}
+	return true
 }
 
 func (n *network) obey(request *netns.HelperRequest) (answer netns.HelperAnswer) {

@@ -108,9 +108,9 @@ func configuration() (*netns.HelperConfig, error) {
 	if err := json.Unmarshal(data, config); err != nil {
 		return nil, fmt.Errorf("the configuration: %w", err)
 	}
-	if len(os.Args) != 2 || os.Args[1] != config.Version {
+	if len(os.Args) != 2 || os.Args[1] != config.Version || config.Version != netns.HelperVersion {
 		return nil, &hintError{
-			fmt.Errorf("the arguments %q are not the version %q of the configuration", os.Args[1:], config.Version),
+			fmt.Errorf("mycr asks by the words of version %q, and this is mycr-net of version %q", config.Version, netns.HelperVersion),
 			"install mycr and mycr-net of the same build",
 		}
 	}
@@ -123,14 +123,17 @@ func (n *network) run(signals <-chan os.Signal) int {
 	ended := make(chan error, 2)
 	go func() { ended <- waitExit(netns.HelperPidfdFD) }()
 	go func() { ended <- n.link.Run() }()
+	status := 0
 	select {
 	case <-signals:
 	case err := <-ended:
 		if err != nil {
-			return 1
+			status = 1
 		}
 	}
-	return 0
+	close(n.ended)
+	n.waiting.Wait()
+	return status
 }
 
 // waitExit waits for the end of a process.

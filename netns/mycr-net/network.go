@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -43,13 +44,15 @@ type network struct {
 	ping      *pingForwarder
 	dns       *dns.Server
 	ports     *ports
+	ended     chan struct{}  // closed when the container has ended
+	waiting   sync.WaitGroup // for clients that wait for that
 }
 
 func newNetwork(config *netns.HelperConfig) (*network, error) {
 	if err := check(config); err != nil {
 		return nil, err
 	}
-	n := &network{config: config, policy: policy.New(config)}
+	n := &network{config: config, policy: policy.New(config), ended: make(chan struct{})}
 	var err error
 	if n.link, err = openLink(config); err != nil {
 		return nil, err

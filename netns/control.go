@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package netns
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"mycr/linux"
+)
+
+// Alive tells whether the process is the one that was recorded in this boot.
+func (r Running) Alive() bool {
+	if r.PID <= 0 {
+		return false
+	}
+	state, start, err := linux.ProcessStat(r.PID)
+	return err == nil && start == r.StartTime && state != 'Z' && state != 'X'
+}
+
+// Alive tells whether the network works: the keeper ends when its driver does.
+func (r *Record) Alive() bool {
+	return r.Keeper.Alive() && (r.Process.PID == 0 || r.Process.Alive())
+}
+
+// End ends keeper and driver and waits until both are gone.
+func (r *Record) End() error {
+	return errors.Join(r.Keeper.kill(unix.SIGTERM), r.Process.kill(unix.SIGKILL), r.Keeper.kill(unix.SIGKILL))
+}
+
+// kill signals the process, if it still is that one, and waits for its end; it has a second to obey.
+func (r Running) kill(signal unix.Signal) error {
+	if r.PID <= 0 {
+		return nil
+	}
+	pidfd, err := unix.PidfdOpen(r.PID, 0)
+	if err != nil {
+		return nil // gone
+	}
+	defer unix.Close(pidfd)
+	if !r.Alive() {
+		return nil
+	}
+	if err := unix.PidfdSendSignal(pidfd, signal, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("end process %d of the network: %w", r.PID, err)
+	}
+	_, err = linux.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, 1000)
+	return err
+}
+
+// Client is a connection to mycr-net.
+type Client struct{ fd int }
+
+// Dial connects to the mycr-net of the container with that state directory.
+func Dial(dir int) (*Client, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("connect to mycr-net: %w", err)
+	}
+	if err := unix.Connect(fd, controlAddress(dir)); err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("connect to mycr-net: %w", err)
+	}
+	return &Client{fd}, nil
+}
+
+// Close closes the connection.
+func (c *Client) Close() { unix.Close(c.fd) }
+
+// Send sends a request.
+func (c *Client) Send(request HelperRequest) error {
+	data, err := json.Marshal(request)
+	if err != nil {
+		return err
+	}
+	if _, err := unix.Write(c.fd, data); err != nil {
+		return fmt.Errorf("ask mycr-net: %w", err)
+	}
+	return nil
+}
+
+// Receive waits for the answer to a request; what mycr-net refuses is the error.
+func (c *Client) Receive() (answer HelperAnswer, err error) {
+	buf := make([]byte, 256<<10)
+	for {
+		n, err := unix.Read(c.fd, buf)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || n == 0 {
+			return answer, fmt.Errorf("mycr-net did not answer: %w", errors.Join(err, errEnded))
+		}
+		if err := json.Unmarshal(buf[:n], &answer); err != nil {
+			return answer, fmt.Errorf("the answer of mycr-net: %w", err)
+		}
+		if answer.Error != "" {
+			return answer, refuse(answer.Hint, "%s", answer.Error)
+		}
+		return answer, nil
+	}
+}
+
+var errEnded = errors.New("it has ended")
+
+// Ask sends a request and waits for its answer.
+func (c *Client) Ask(request HelperRequest) (HelperAnswer, error) {
+	if err := c.Send(request); err != nil {
+		return HelperAnswer{}, err
+	}
+	return c.Receive()
+}

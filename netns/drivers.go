@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package netns
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// argv is the driver's command line. keeper is our pid, ready the descriptor
+// at which it says that it is ready.
+func (o *keeperOrders) argv(keeper, ready int) []string {
+	if o.Plan.Driver == Pasta {
+		return o.pasta(keeper)
+	}
+	return o.slirp(keeper, ready)
+}
+
+// keeperFile is a descriptor of the keeper as the driver finds it.
+func keeperFile(keeper, fd int) string { return fmt.Sprintf("/proc/%d/fd/%d", keeper, fd) }
+
+// pasta writes its pid into a file when it is ready; see pasta(1). Without
+// words of ours it maps the gateway to the host's loopback and forwards ports by itself.
+func (o *keeperOrders) pasta(keeper int) []string {
+	c := &o.Plan.Config
+	argv := []string{"pasta", "--foreground", "--quiet", "--config-net", "--no-netns-quit", "--pid", o.Ready, "--ns-ifname", DeviceName}
+	if !c.HostLoopback {
+		argv = append(argv, "--no-map-gw")
+	}
+	ports := map[string][]string{}
+	for _, p := range c.Ports {
+		flag := map[string]string{"tcp": "--tcp-ports", "udp": "--udp-ports"}[p.Protocol]
+		word := fmt.Sprintf("%d:%d", p.HostPort, p.ContainerPort)
+		if p.HostAddress.IsValid() {
+			word = p.HostAddress.String() + "/" + word
+		}
+		ports[flag] = append(ports[flag], word)
+	}
+	for _, flag := range []string{"--tcp-ports", "--udp-ports"} {
+		words := ports[flag]
+		if len(words) == 0 {
+			words = []string{"none"}
+		}
+		for _, word := range words {
+			argv = append(argv, flag, word)
+		}
+	}
+	argv = append(argv, "--tcp-ns", "none", "--udp-ns", "none")
+	for _, server := range c.DNS {
+		argv = append(argv, "--dns-forward", server.String())
+	}
+	if c.MTU != 0 {
+		argv = append(argv, "--mtu", strconv.Itoa(c.MTU))
+	}
+	for _, a := range []netip.Prefix{c.Address4, c.Address6} {
+		if a.IsValid() {
+			argv = append(argv, "--address", a.Addr().String())
+			if a.Addr().Is4() {
+				argv = append(argv, "--netmask", strconv.Itoa(a.Bits()))
+			}
+		}
+	}
+	for _, a := range []netip.Addr{c.Gateway4, c.Gateway6} {
+		if a.IsValid() {
+			argv = append(argv, "--gateway", a.String())
+		}
+	}
+	if o.Plan.NoIPv6 {
+		argv = append(argv, "--ipv4-only")
+	}
+	if o.OwnUser {
+		argv = append(argv, "--userns", keeperFile(keeper, keeperUserFD))
+	} else {
+		argv = append(argv, "--netns-only")
+	}
+	// It is opened when pasta is in the user namespace already, from where the keeper cannot be looked into.
+	return append(argv, "--netns", fmt.Sprintf("/proc/%d/ns/net", o.Init))
+}
+
+// slirp closes ready's descriptor after a byte, and ends with the pidfd; see slirp4netns(1).
+func (o *keeperOrders) slirp(keeper, ready int) []string {
+	c := &o.Plan.Config
+	mtu := c.MTU
+	if mtu == 0 {
+		mtu = mostMTU
+	}
+	argv := []string{"slirp4netns", "--configure", "--mtu", strconv.Itoa(mtu), "--enable-sandbox", "--enable-seccomp",
+		"--ready-fd", strconv.Itoa(ready), "--cidr", c.Address4.Masked().String()}
+	if !c.HostLoopback {
+		argv = append(argv, "--disable-host-loopback")
+	}
+	if len(c.Ports) > 0 {
+		argv = append(argv, "--api-socket", slirpSocket(keeper))
+	}
+	if o.OwnUser {
+		argv = append(argv, "--userns-path", keeperFile(keeper, keeperUserFD))
+	}
+	return append(argv, "--netns-type", "path", keeperFile(keeper, keeperNetFD), DeviceName)
+}
+
+// slirpSocket is in the container's state directory, which the keeper holds
+// until the ports are forwarded.
+func slirpSocket(keeper int) string {
+	return keeperFile(keeper, HelperControlFD) + "/slirp.sock"
+}
+
+// forward publishes the ports by slirp4netns' API.
+func (k *keeper) forward() error {
+	c := &k.orders.Plan.Config
+	if len(c.Ports) == 0 {
+		return nil
+	}
+	defer unix.Close(HelperControlFD)
+	defer unix.Unlinkat(HelperControlFD, "slirp.sock", 0)
+	for _, p := range c.Ports {
+		answer, err := askSlirp(map[string]any{"execute": "add_hostfwd", "arguments": map[string]any{
+			"proto": p.Protocol, "host_addr": p.HostAddress.String(), "host_port": p.HostPort,
+			"guest_addr": c.Address4.Addr().String(), "guest_port": p.ContainerPort,
+		}})
+		if err != nil {
+			return fmt.Errorf("publish %s:%d: %w", p.HostAddress, p.HostPort, err)
+		}
+		if answer.Error.Desc != "" {
+			k.hint = fmt.Sprintf("ss -lntup 'sport = :%d' shows who has it", p.HostPort)
+			if p.HostPort < 1024 {
+				k.hint = fmt.Sprintf("sudo sysctl net.ipv4.ip_unprivileged_port_start=%d, or --publish %d:%d", p.HostPort, p.HostPort+8000, p.ContainerPort)
+			}
+			return fmt.Errorf("publish %s:%d: %s", p.HostAddress, p.HostPort, answer.Error.Desc)
+		}
+		k.ports = append(k.ports, helperPorts(p)...)
+	}
+	return nil
+}
+
+type slirpAnswer struct {
+	Error struct {
+		Desc string `json:"desc"`
+	} `json:"error"`
+}
+
+// askSlirp sends one request; the answer ends with the connection.
+func askSlirp(request any) (answer slirpAnswer, err error) {
+	line, err := json.Marshal(request)
+	if err != nil {
+		return answer, err
+	}
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return answer, err
+	}
+	defer unix.Close(fd)
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 5}); err != nil {
+		return answer, err
+	}
+	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: fmt.Sprintf("/proc/self/fd/%d/slirp.sock", HelperControlFD)}); err != nil {
+		return answer, err
+	}
+	if _, err := unix.Write(fd, line); err != nil {
+		return answer, err
+	}
+	if err := unix.Shutdown(fd, unix.SHUT_WR); err != nil {
+		return answer, err
+	}
+	var text []byte
+	buf := make([]byte, 4096)
+	for {
+		n, err := unix.Read(fd, buf)
+		if err != nil {
+			return answer, fmt.Errorf("read its answer: %w", err)
+		}
+		if n == 0 {
+			return answer, json.Unmarshal(text, &answer)
+		}
+		text = append(text, buf[:n]...)
+	}
+}
+
+// helperPorts are the addresses on which a port is listened.
+func helperPorts(p Port) []HelperPort {
+	addresses := []netip.Addr{p.HostAddress}
+	if !p.HostAddress.IsValid() {
+		addresses = []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}
+	}
+	var list []HelperPort
+	for _, a := range addresses {
+		list = append(list, HelperPort{Host: netip.AddrPortFrom(a, p.HostPort), Container: p.ContainerPort, Protocol: p.Protocol})
+	}
+	return list
+}

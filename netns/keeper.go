@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package netns
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"mycr/linux"
+)
+
+// keeperWord is the argument of a keeper.
+const keeperWord = "keeper"
+
+// IsKeeper tells whether the arguments are those of a keeper.
+func IsKeeper(args []string) bool { return len(args) == 2 && args[1] == keeperWord }
+
+// The further descriptors of a keeper, after those of mycr-net.
+const (
+	keeperUserFD = HelperControlFD + 1 // the container's namespaces
+	keeperNetFD  = HelperControlFD + 2
+)
+
+// keeperOrders are all that a keeper needs to know.
+type keeperOrders struct {
+	Plan    Plan
+	Init    int    // pid
+	Ready   string // path of the FIFO for pasta, which is also open as HelperControlFD
+	OwnUser bool   // it has a user namespace of its own
+}
+
+// Keeper stays with a driver that is not this module's: it starts it, tells
+// when it is ready, and ends it when the container's init has ended. When the
+// driver ends, the keeper does. It returns an exit status.
+func Keeper() int {
+	runtime.LockOSThread() // the driver dies with the thread that made it
+	ready := os.NewFile(HelperReadyFD, "ready")
+	k := &keeper{}
+	err := k.begin()
+	message := HelperReady{Ready: true, Driver: k.driver.PID, Ports: k.ports}
+	if err != nil {
+		message = HelperReady{Error: err.Error(), Hint: k.hint}
+	}
+	line, _ := json.Marshal(message) // numbers and strings
+	if _, werr := ready.Write(append(line, '\n')); err == nil {
+		err = werr
+	}
+	ready.Close()
+	if err == nil {
+		k.watch(-1)
+	}
+	k.end()
+	if err != nil {
+		return 1
+	}
+	return 0
+}
+
+type keeper struct {
+	orders  keeperOrders
+	driver  linux.Child
+	output  int // read end of what the driver says
+	tail    []byte
+	signals chan os.Signal
+	wake    int // eventfd that a signal makes readable
+	ports   []HelperPort
+	hint    string
+}
+
+// maxTail is how much of the driver's last words is kept.
+const maxTail = 2048
+
+func (k *keeper) begin() error {
+	k.output, k.wake = -1, -1
+	var st unix.Stat_t
+	if err := unix.Fstat(HelperConfigFD, &st); err != nil {
+		return fmt.Errorf("a keeper is started by mycr: %w", err)
+	}
+	data := make([]byte, st.Size)
+	if _, err := unix.Pread(HelperConfigFD, data, 0); err != nil {
+		return fmt.Errorf("read the keeper's orders: %w", err)
+	}
+	if err := json.Unmarshal(data, &k.orders); err != nil {
+		return fmt.Errorf("the keeper's orders: %w", err)
+	}
+	var err error
+	if k.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC); err != nil {
+		return fmt.Errorf("make an eventfd: %w", err)
+	}
+	k.signals = make(chan os.Signal, 1)
+	signal.Notify(k.signals, unix.SIGTERM, unix.SIGINT)
+	go func() {
+		<-k.signals
+		unix.Write(k.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+	}()
+	return k.start()
+}
+
+// start executes the driver and waits until it says that it is ready.
+func (k *keeper) start() error {
+	var output, ready [2]int
+	if err := unix.Pipe2(output[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+		return fmt.Errorf("make a pipe: %w", err)
+	}
+	k.output = output[0]
+	defer unix.Close(output[1])
+	if err := unix.Pipe2(ready[:], unix.O_CLOEXEC); err != nil {
+		return fmt.Errorf("make a pipe: %w", err)
+	}
+	defer unix.Close(ready[0])
+	defer func() {
+		if ready[1] >= 0 {
+			unix.Close(ready[1])
+		}
+	}()
+	if k.orders.Plan.Driver == Pasta {
+		unix.Close(ready[0])
+		ready[0] = HelperControlFD
+	}
+	argv := k.orders.argv(os.Getpid(), ready[1])
+	p := linux.NewProgram()
+	p.Call("die with the keeper", unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, int(unix.SIGKILL))
+	p.Call("take the pipe as stderr", unix.SYS_DUP3, output[1], 2, 0)
+	p.Call("take the pipe as stdout", unix.SYS_DUP3, output[1], 1, 0)
+	p.Call("close the keeper's descriptors", unix.SYS_CLOSE_RANGE, 3, ^uint32(0), unix.CLOSE_RANGE_CLOEXEC)
+	if k.orders.Plan.Driver == Slirp { // which takes descriptors, not names
+		p.Call("keep a descriptor", unix.SYS_FCNTL, ready[1], unix.F_SETFD, 0)
+		p.Call("keep a descriptor", unix.SYS_FCNTL, HelperPidfdFD, unix.F_SETFD, 0)
+	}
+	p.Call("execute it", unix.SYS_EXECVE, k.orders.Plan.Path, p.Strings(argv), p.Strings([]string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}))
+	var err error
+	if k.driver, err = run(p); err != nil {
+		return fmt.Errorf("execute %s: %w", k.orders.Plan.Path, err)
+	}
+	if k.orders.Plan.Driver == Slirp {
+		unix.Close(ready[1]) // its end is the driver's end
+		ready[1] = -1
+	}
+	if err := k.watch(ready[0]); err != nil {
+		return err
+	}
+	if k.orders.Plan.Driver == Slirp {
+		return k.forward()
+	}
+	for _, p := range k.orders.Plan.Config.Ports {
+		k.ports = append(k.ports, helperPorts(p)...)
+	}
+	return nil
+}
+
+// watch waits until ready is readable, or, for -1, until the driver or the
+// container ends.
+func (k *keeper) watch(ready int) error {
+	deadline := time.Now().Add(k.orders.Plan.Timeout)
+	for {
+		fds := []unix.PollFd{
+			{Fd: int32(HelperPidfdFD), Events: unix.POLLIN}, {Fd: int32(k.driver.PidFD), Events: unix.POLLIN},
+			{Fd: int32(k.output), Events: unix.POLLIN}, {Fd: int32(k.wake), Events: unix.POLLIN}, {Fd: int32(ready), Events: unix.POLLIN},
+		}
+		timeout := -1
+		if ready >= 0 {
+			if timeout = int(time.Until(deadline).Milliseconds()); timeout <= 0 {
+				k.hint = "--network-timeout 30s, or --network internal"
+				return fmt.Errorf("it was not ready within %v%s", k.orders.Plan.Timeout, k.lastWords())
+			}
+		}
+		if _, err := linux.Poll(fds, timeout); err != nil {
+			return fmt.Errorf("wait for the driver: %w", err)
+		}
+		if fds[2].Revents != 0 {
+			k.listen()
+		}
+		switch {
+		case fds[4].Revents&unix.POLLIN != 0:
+			return nil
+		case fds[1].Revents != 0:
+			k.listen()
+			return fmt.Errorf("it ended%s", k.lastWords())
+		case fds[0].Revents != 0:
+			return fmt.Errorf("the container ended before it was ready")
+		case fds[3].Revents != 0:
+			return fmt.Errorf("the keeper was told to end")
+		}
+	}
+}
+
+// listen keeps the end of what the driver says.
+func (k *keeper) listen() {
+	buf := make([]byte, 4096)
+	for k.output >= 0 {
+		n, err := unix.Read(k.output, buf)
+		if err == unix.EINTR {
+			continue
+		}
+		if err == unix.EAGAIN {
+			return
+		}
+		if n <= 0 {
+			unix.Close(k.output) // poll(2) would tell of its end for ever
+			k.output = -1
+			return
+		}
+		k.tail = append(k.tail, buf[:n]...)
+		k.tail = k.tail[max(0, len(k.tail)-maxTail):]
+	}
+}
+
+func (k *keeper) lastWords() string {
+	words := strings.Join(strings.Fields(string(k.tail)), " ")
+	if words == "" {
+		return ""
+	}
+	return ": " + words
+}
+
+// end kills the driver, and waits for it.
+func (k *keeper) end() {
+	if k.driver.PID == 0 {
+		return
+	}
+	unix.PidfdSendSignal(k.driver.PidFD, unix.SIGKILL, nil, 0)
+	linux.Wait(k.driver.PID)
+}

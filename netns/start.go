@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package netns
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"mycr/linux"
+)
+
+// Init is the container's init as its parent has it.
+type Init struct {
+	PID, PidFD int    // of the process that is mycr in there: it executed a program there, so that root of its namespace may look into it
+	Tap        int    // of Up, or -1
+	User, Net  int    // its namespaces, -1 where User is the caller's; for the other drivers
+	Dir        int    // the container's state directory
+	DirPath    string // the same, for an error's words
+}
+
+// ControlName is the socket of mycr-net in a container's state directory.
+const ControlName = "network"
+
+// Record is what is kept of a running network; Keeper and the rest are for
+// those who have to end it.
+type Record struct {
+	Driver    string         `json:"driver"`
+	Path      string         `json:"path"` // of the driver's executable, as it was found at create
+	Keeper    Running        `json:"keeper"`
+	Process   Running        `json:"process,omitzero"` // the driver, where it is not the keeper itself
+	Device    string         `json:"device"`
+	Addresses []netip.Prefix `json:"addresses,omitempty"` // empty: pasta copies the host's
+	Gateways  []netip.Addr   `json:"gateways,omitempty"`
+	DNS       []netip.Addr   `json:"dns,omitempty"`
+	Ports     []HelperPort   `json:"ports,omitempty"`
+	Egress    bool           `json:"egress,omitempty"` // mycr-net has a list of what is allowed
+}
+
+// Running is a process that cannot be taken for another one of the same pid.
+type Running struct {
+	PID       int    `json:"pid"`
+	StartTime uint64 `json:"startTime"` // field 22 of /proc/PID/stat, in clock ticks after boot
+}
+
+// Starting is a driver that may not be ready yet.
+type Starting struct {
+	plan     *Plan
+	keeper   linux.Child
+	ready    int
+	deadline time.Time
+	patience time.Duration
+}
+
+// Start starts the driver of the plan, which goes on while the container is
+// being built, and until its init ends.
+func (p *Plan) Start(init Init) (_ *Starting, err error) {
+	s := &Starting{plan: p, ready: -1, patience: p.Timeout}
+	s.deadline = time.Now().Add(p.Timeout)
+	files := files{}
+	defer files.close()
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("network driver %s: %w", p.Driver, err)
+			if s.ready >= 0 {
+				unix.Close(s.ready)
+			}
+		}
+	}()
+	var pipe [2]int
+	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
+		return nil, fmt.Errorf("make a pipe: %w", err)
+	}
+	s.ready = pipe[0]
+	path, argv := "/proc/self/exe", []string{"mycr", keeperWord}
+	var config any = keeperOrders{Plan: *p, Init: init.PID, OwnUser: init.User >= 0, Ready: init.DirPath + "/" + readyName}
+	control := -1
+	if p.Driver == Internal {
+		path, argv = p.Path, []string{"mycr-net", p.Config.Version}
+		c := p.Config
+		c.MAC = deviceMAC.String()
+		config = c
+		if control, err = listen(init); err != nil {
+			unix.Close(pipe[1])
+			return nil, err
+		}
+		defer unix.Close(control)
+	}
+	switch {
+	case p.Driver == Slirp && len(p.Config.Ports) > 0:
+		control = init.Dir
+	case p.Driver == Pasta:
+		if control, err = fifo(init); err != nil {
+			unix.Close(pipe[1])
+			return nil, err
+		}
+		defer unix.Close(control)
+	}
+	if err := files.add(-1, init.Tap, pipe[1], init.PidFD, control); err != nil {
+		unix.Close(pipe[1])
+		return nil, err
+	}
+	unix.Close(pipe[1])
+	if p.Driver != Internal {
+		if err := files.add(init.User, init.Net); err != nil {
+			return nil, err
+		}
+	}
+	if err := files.config(config); err != nil {
+		return nil, err
+	}
+	if s.keeper, err = launch(path, argv, &files); err != nil {
+		return nil, fmt.Errorf("execute %s: %w", path, err)
+	}
+	return s, nil
+}
+
+// listen makes the socket at which mycr-net takes requests, in the state
+// directory of the container, which only its owner can enter.
+func listen(init Init) (int, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, fmt.Errorf("make its socket: %w", err)
+	}
+	if err = unix.Bind(fd, controlAddress(init.Dir)); err == nil {
+		err = unix.Listen(fd, 16)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return -1, fmt.Errorf("listen at %s/%s: %w", init.DirPath, ControlName, err)
+	}
+	return fd, nil
+}
+
+// readyName is the FIFO that pasta writes its pid into. It opens it by name, from a user namespace in which nobody
+// can look into its parent's descriptors.
+const readyName = "ready"
+
+func fifo(init Init) (int, error) {
+	if err := unix.Mkfifoat(init.Dir, readyName, 0o600); err != nil {
+		return -1, fmt.Errorf("make the FIFO %s/%s: %w", init.DirPath, readyName, err)
+	}
+	fd, err := unix.Openat(init.Dir, readyName, unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, fmt.Errorf("open %s/%s: %w", init.DirPath, readyName, err)
+	}
+	return fd, nil
+}
+
+// controlAddress is short, since sun_path has 108 bytes.
+func controlAddress(dir int) *unix.SockaddrUnix {
+	return &unix.SockaddrUnix{Name: fmt.Sprintf("/proc/self/fd/%d/%s", dir, ControlName)}
+}
+
+// Wait waits until the driver is ready, or says why it is not. dir is the container's state directory.
+func (s *Starting) Wait(dir int) (*Record, error) {
+	if s.plan.Driver == Pasta {
+		defer unix.Unlinkat(dir, readyName, 0)
+	}
+	message, err := readReady(s.ready, s.deadline)
+	unix.Close(s.ready)
+	s.ready = -1
+	p := s.plan
+	switch {
+	case errors.Is(err, errLate):
+		return nil, refuse("--network-timeout 30s, or --network none", "network driver %s was not ready within %v", p.Driver, s.patience)
+	case err != nil:
+		return nil, fmt.Errorf("network driver %s: %w", p.Driver, err)
+	case message.Error != "":
+		return nil, refuse(message.Hint, "network driver %s: %s", p.Driver, message.Error)
+	}
+	r := &Record{
+		Driver: p.Driver, Path: p.Path, Device: DeviceName, DNS: p.Config.DNS, Ports: message.Ports, Egress: p.Config.Egress != nil,
+		Keeper: Running{PID: s.keeper.PID}, Process: Running{PID: message.Driver},
+	}
+	for _, process := range []*Running{&r.Keeper, &r.Process} {
+		if process.PID == 0 {
+			continue
+		}
+		if _, process.StartTime, err = linux.ProcessStat(process.PID); err != nil {
+			return nil, fmt.Errorf("network driver %s ended as soon as it was ready: %w", p.Driver, err)
+		}
+	}
+	for _, a := range []netip.Prefix{p.Config.Address4, p.Config.Address6} {
+		if a.IsValid() {
+			r.Addresses = append(r.Addresses, a)
+		}
+	}
+	for _, a := range []netip.Addr{p.Config.Gateway4, p.Config.Gateway6} {
+		if a.IsValid() {
+			r.Gateways = append(r.Gateways, a)
+		}
+	}
+	unix.Close(s.keeper.PidFD)
+	s.keeper.PidFD = -1
+	return r, nil
+}
+
+// Abort ends a driver whose container could not be made.
+func (s *Starting) Abort() {
+	if s.ready >= 0 {
+		unix.Close(s.ready)
+	}
+	pidfd := s.keeper.PidFD
+	if pidfd < 0 { // it was ready; it is our child still, so that its pid is its own
+		var err error
+		if pidfd, err = unix.PidfdOpen(s.keeper.PID, 0); err != nil {
+			return
+		}
+	}
+	// TERM lets a keeper end its driver first; the time is for one that hangs.
+	unix.PidfdSendSignal(pidfd, unix.SIGTERM, nil, 0)
+	if n, err := linux.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, 1000); err != nil || n == 0 {
+		unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0)
+	}
+	unix.Close(pidfd)
+	linux.Wait(s.keeper.PID)
+}
+
+var errLate = errors.New("not in time")
+
+// readReady reads the one line of a driver.
+func readReady(fd int, deadline time.Time) (HelperReady, error) {
+	var message HelperReady
+	var text []byte
+	buf := make([]byte, 4096)
+	for {
+		left := time.Until(deadline)
+		if left <= 0 {
+			return message, errLate
+		}
+		n, err := linux.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(left.Milliseconds())+1)
+		if err != nil {
+			return message, err
+		}
+		if n == 0 {
+			return message, errLate
+		}
+		n, err = unix.Read(fd, buf)
+		if err != nil {
+			return message, err
+		}
+		if n == 0 {
+			if len(text) == 0 {
+				return message, errors.New("it ended without a word")
+			}
+			return message, json.Unmarshal(text, &message)
+		}
+		if text = append(text, buf[:n]...); text[len(text)-1] == '\n' || len(text) > 1<<20 {
+			return message, json.Unmarshal([]byte(strings.TrimSpace(string(text))), &message)
+		}
+	}
+}
