@@ -94,18 +94,18 @@ func (r *Root) Create(o CreateOptions) (c *Container, p *Process, err error) {
 
 // maker is a container being made, from the parent's side.
 type maker struct {
-	options    *CreateOptions
-	plan       *plan
-	c          *Container
-	program    *linux.Program
-	process    Process
-	group      *cgroupdelegate.Making
-	placed     bool // init is in its cgroup
-	parent     int  // our end of the status socket
-	reaper     int  // eventfd on which a reaping init waits for its cgroup and its ids, or -1
-	hooked     bool
-	driver     *netns.Starting // of the network, or nil
-	namespaces [2]int          // user and network, open for a driver, or -1
+	options       *CreateOptions
+	plan          *plan
+	c             *Container
+	program       *linux.Program
+	process       Process
+	group         *cgroupdelegate.Making
+	placed        bool // init is in its cgroup
+	parent        int  // our end of the status socket
+	reaper        int  // eventfd on which a reaping init waits for its cgroup and its ids, or -1
+	hooked        bool
+	driver        *netns.Starting // of the network, or nil
+	userNamespace int             // for the driver, or -1
 }
 
 // begin starts the child with its orders.
@@ -154,7 +154,7 @@ func (m *maker) begin() error {
 		return explain(err)
 	}
 	m.process.PID, m.process.PidFD = child.PID, child.PidFD
-	if err := m.openNamespaces(); err != nil {
+	if err := m.openUserNamespace(); err != nil {
 		return err
 	}
 	return m.group.Move(child.PID)

@@ -108,23 +108,17 @@ func (m *maker) writeNetworkFiles() error {
 	return nil
 }
 
-// openNamespaces opens those that a driver enters, as long as init still lets its user look into it.
-func (m *maker) openNamespaces() error {
-	m.namespaces = [2]int{-1, -1}
-	if d := m.plan.network.Driver; d == "" || d == netns.Internal {
+// openUserNamespace opens what a driver enters, as long as init still lets its user look into it.
+func (m *maker) openUserNamespace() (err error) {
+	m.userNamespace = -1
+	if d := m.plan.network.Driver; d == "" || d == netns.Internal || m.plan.userns.User == userns.UserShared {
 		return nil
 	}
-	for i, kind := range [...]string{"user", "net"} {
-		if kind == "user" && m.plan.userns.User == userns.UserShared {
-			continue
-		}
-		fd, err := unix.Open(fmt.Sprintf("/proc/%d/ns/%s", m.process.PID, kind), unix.O_RDONLY|unix.O_CLOEXEC, 0)
-		if err != nil {
-			return fmt.Errorf("open the container's %s namespace: %w", kind, err)
-		}
-		m.namespaces[i] = fd
-		m.plan.fds = append(m.plan.fds, fd)
+	m.userNamespace, err = unix.Open(fmt.Sprintf("/proc/%d/ns/user", m.process.PID), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("open the container's user namespace: %w", err)
 	}
+	m.plan.fds = append(m.plan.fds, m.userNamespace)
 	return nil
 }
 
@@ -135,7 +129,7 @@ func (m *maker) network() error {
 		return nil
 	}
 	init := netns.Init{
-		PID: m.process.PID, PidFD: m.process.PidFD, Tap: -1, User: m.namespaces[0], Net: m.namespaces[1], Dir: m.c.dir.fd, DirPath: m.c.dir.path,
+		PID: m.process.PID, PidFD: m.process.PidFD, Tap: -1, User: m.userNamespace, Dir: m.c.dir.fd, DirPath: m.c.dir.path,
 	}
 	said, err := m.await(wordNetwork)
 	if err != nil {

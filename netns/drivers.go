@@ -17,7 +17,7 @@ func (o *keeperOrders) argv(keeper, ready int) []string {
 	if o.Plan.Driver == Pasta {
 		return o.pasta(keeper)
 	}
-	return o.slirp(keeper, ready)
+	return o.slirp(ready)
 }
 
 // keeperFile is a descriptor of the keeper as the driver finds it.
@@ -27,7 +27,7 @@ func keeperFile(keeper, fd int) string { return fmt.Sprintf("/proc/%d/fd/%d", ke
 // words of ours it maps the gateway to the host's loopback and forwards ports by itself.
 func (o *keeperOrders) pasta(keeper int) []string {
 	c := &o.Plan.Config
-	argv := []string{"pasta", "--foreground", "--quiet", "--config-net", "--no-netns-quit", "--pid", o.Ready, "--ns-ifname", DeviceName}
+	argv := []string{"pasta", "--foreground", "--quiet", "--config-net", "--no-netns-quit", "--pid", o.Dir + "/" + readyName, "--ns-ifname", DeviceName}
 	if !c.HostLoopback {
 		argv = append(argv, "--no-map-gw")
 	}
@@ -82,7 +82,7 @@ func (o *keeperOrders) pasta(keeper int) []string {
 }
 
 // slirp closes ready's descriptor after a byte, and ends with the pidfd; see slirp4netns(1).
-func (o *keeperOrders) slirp(keeper, ready int) []string {
+func (o *keeperOrders) slirp(ready int) []string {
 	c := &o.Plan.Config
 	mtu := c.MTU
 	if mtu == 0 {
@@ -94,19 +94,14 @@ func (o *keeperOrders) slirp(keeper, ready int) []string {
 		argv = append(argv, "--disable-host-loopback")
 	}
 	if len(c.Ports) > 0 {
-		argv = append(argv, "--api-socket", slirpSocket(keeper))
+		argv = append(argv, "--api-socket", slirpSocket(o.Dir))
 	}
-	if o.OwnUser {
-		argv = append(argv, "--userns-path", keeperFile(keeper, keeperUserFD))
-	}
-	return append(argv, "--netns-type", "path", keeperFile(keeper, keeperNetFD), DeviceName)
+	// Its sandbox finds the user namespace by a pid only.
+	return append(argv, strconv.Itoa(o.Init), DeviceName)
 }
 
-// slirpSocket is in the container's state directory, which the keeper holds
-// until the ports are forwarded.
-func slirpSocket(keeper int) string {
-	return keeperFile(keeper, HelperControlFD) + "/slirp.sock"
-}
+// slirpSocket is there until the ports are forwarded.
+func slirpSocket(dir string) string { return dir + "/slirp.sock" }
 
 // forward publishes the ports by slirp4netns' API.
 func (k *keeper) forward() error {

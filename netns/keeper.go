@@ -22,17 +22,14 @@ const keeperWord = "keeper"
 // IsKeeper tells whether the arguments are those of a keeper.
 func IsKeeper(args []string) bool { return len(args) == 2 && args[1] == keeperWord }
 
-// The further descriptors of a keeper, after those of mycr-net.
-const (
-	keeperUserFD = HelperControlFD + 1 // the container's namespaces
-	keeperNetFD  = HelperControlFD + 2
-)
+// keeperUserFD is the container's user namespace, a further descriptor of a keeper.
+const keeperUserFD = HelperControlFD + 1
 
 // keeperOrders are all that a keeper needs to know.
 type keeperOrders struct {
 	Plan    Plan
 	Init    int    // pid
-	Ready   string // path of the FIFO for pasta, which is also open as HelperControlFD
+	Dir     string // the container's state directory; a driver finds names in it from a user namespace in which nobody can look into the keeper
 	OwnUser bool   // it has a user namespace of its own
 }
 

@@ -19,7 +19,7 @@ import (
 type Init struct {
 	PID, PidFD int    // of the process that is mycr in there: it executed a program there, so that root of its namespace may look into it
 	Tap        int    // of Up, or -1
-	User, Net  int    // its namespaces, -1 where User is the caller's; for the other drivers
+	User       int    // its user namespace, for the other drivers; -1 where it is the caller's
 	Dir        int    // the container's state directory
 	DirPath    string // the same, for an error's words
 }
@@ -78,7 +78,7 @@ func (p *Plan) Start(init Init) (_ *Starting, err error) {
 	}
 	s.ready = pipe[0]
 	path, argv := "/proc/self/exe", []string{"mycr", keeperWord}
-	var config any = keeperOrders{Plan: *p, Init: init.PID, OwnUser: init.User >= 0, Ready: init.DirPath + "/" + readyName}
+	var config any = keeperOrders{Plan: *p, Init: init.PID, OwnUser: init.User >= 0, Dir: init.DirPath}
 	control := -1
 	if p.Driver == Internal {
 		path, argv = p.Path, []string{"mycr-net", p.Config.Version}
@@ -93,6 +93,10 @@ func (p *Plan) Start(init Init) (_ *Starting, err error) {
 	}
 	switch {
 	case p.Driver == Slirp && len(p.Config.Ports) > 0:
+		if path := slirpSocket(init.DirPath); len(path) > 107 {
+			unix.Close(pipe[1])
+			return nil, refuse("--root with a shorter path, or --network internal", "its API socket %s: a path of %d bytes, 107 are possible (unix(7))", path, len(path))
+		}
 		control = init.Dir
 	case p.Driver == Pasta:
 		if control, err = fifo(init); err != nil {
@@ -107,7 +111,7 @@ func (p *Plan) Start(init Init) (_ *Starting, err error) {
 	}
 	unix.Close(pipe[1])
 	if p.Driver != Internal {
-		if err := files.add(init.User, init.Net); err != nil {
+		if err := files.add(init.User); err != nil {
 			return nil, err
 		}
 	}
