@@ -168,7 +168,7 @@ func (m *maker) networkReady() error {
 		return nil
 	}
 	var err error
-	m.c.record.Network, err = m.driver.Wait(m.c.dir.fd)
+	m.c.record.Network, err = m.driver.Wait(m.c.dir.fd, m.process.PID)
 	return err
 }
 

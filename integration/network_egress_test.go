@@ -78,7 +78,7 @@ func TestNetworkAllowHost(t *testing.T) {
 		}
 	}
 	for _, what := range []string{
-		"--allow-host denied.test", "--allow-net " + worldB, "--allow-net " + worldB6,
+		"--allow-host denied.test", "--allow-net " + worldB, "--allow-net [" + worldB6,
 		"--allow-host other.test", worldA + ":7", resolver1 + ":53", resolver2 + ":53",
 	} {
 		if !strings.Contains(told, what) {
@@ -108,7 +108,7 @@ func TestNetworkAllowHostImpliesInternal(t *testing.T) {
 func TestNetworkAllowHostWget(t *testing.T) {
 	needBed(t)
 	b := newBox(t)
-	dir := b.netBundle(sh("wget -q -O - http://allowed.test/ && ! wget -q -T 5 -O - http://denied.test/ && ! wget -q -T 5 -O - http://" + worldB + "/"))
+	dir := b.netBundle(sh("wget -q -O - http://allowed.test/ && ! wget -q -O - http://denied.test/ && ! wget -q -O - http://" + worldB + "/"))
 	r := b.must("run", "--allow-host", "allowed.test", "-b", dir, "n1")
 	if r.stdout != "outside page of allowed.test\n" || !strings.Contains(r.stderr, "--allow-host denied.test") {
 		t.Error(r)
@@ -131,7 +131,7 @@ func TestNetworkAllowHostPort(t *testing.T) {
 }
 
 func TestNetworkAllowNet(t *testing.T) {
-	flags := []string{"--network", "internal", "--allow-net", worldA + "/32:7", "--allow-net", "2001:db8::/64"}
+	flags := []string{"--network", "internal", "--allow-net", worldA + "/32:7", "--allow-net", "[2001:db8::/64]:7"}
 	got, told := egress(t, flags, "tcp "+join(worldA, echoPort), "tcp "+join(worldA6, echoPort), "tcp "+join(worldB6, echoPort),
 		"refused tcp "+join(worldA, httpPort), "refused tcp "+join(worldB, echoPort))
 	for i, line := range got[:3] {
@@ -192,18 +192,24 @@ func TestNetworkPublishedPortsWithEgress(t *testing.T) {
 func TestNetworkDo(t *testing.T) {
 	needBed(t)
 	b := newBox(t)
-	r := b.run("do", "--", "busybox", "wget", "-q", "-T", "5", "-O", "-", "http://"+worldA+"/")
+	r := b.run("do", "--", "busybox", "wget", "-q", "-O", "-", "http://"+worldA+"/")
 	if r.status == 0 {
 		t.Errorf("do has a network by default: %v", r)
 	}
 	for _, d := range drivers {
+		if d.name == "slirp4netns" {
+			if r := b.run("do", "--network", d.name, "--", "true"); r.status != 125 || !strings.Contains(r.stderr, "without uid 0") {
+				t.Errorf("its sandbox takes uid 0: %v", r)
+			}
+			continue
+		}
 		r = b.run("do", "--network", d.name, "--", "busybox", "wget", "-q", "-O", "-", "http://allowed.test/")
 		if r.status != 0 || r.stdout != "outside page of allowed.test\n" {
 			t.Errorf("%s: %v", d.name, r)
 		}
 	}
 	r = b.run("do", "--allow-host", "allowed.test", "--", "sh", "-c",
-		"busybox wget -q -O - http://allowed.test/; busybox wget -q -T 5 -O - http://denied.test/; true")
+		"busybox wget -q -O - http://allowed.test/; busybox wget -q -O - http://denied.test/; true")
 	if r.stdout != "outside page of allowed.test\n" || !strings.Contains(r.stderr, "--allow-host denied.test") {
 		t.Errorf("--allow-host: %v", r)
 	}

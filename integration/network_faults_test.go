@@ -84,7 +84,7 @@ func TestNetworkDriverOfOthers(t *testing.T) {
 func TestNetworkDriverHangs(t *testing.T) {
 	b, dir := otherDriver(t, "#!/bin/sh\nexec sleep 300\n", 0o755)
 	begin := time.Now()
-	b.wantFailure(dir, []string{"--network-timeout", "1s"}, "mycr-net", "1s")
+	b.wantFailure(dir, []string{"--network-timeout", "1s"}, "internal", "1s")
 	if took := time.Since(begin); took < 2*time.Second { // create and run
 		t.Errorf("the deadline was not waited for: %v", took)
 	}
@@ -92,24 +92,24 @@ func TestNetworkDriverHangs(t *testing.T) {
 
 // TestNetworkDriverHangsWithSignals: one that does not want to end.
 func TestNetworkDriverHangsWithSignals(t *testing.T) {
-	b, dir := otherDriver(t, "#!/bin/sh\ntrap '' TERM INT HUP\nwhile :; do sleep 300; done\n", 0o755)
-	b.wantFailure(dir, []string{"--network-timeout", "1s"}, "mycr-net", "1s")
+	b, dir := otherDriver(t, "#!/bin/sh\ntrap '' TERM INT HUP\nexec sleep 300\n", 0o755)
+	b.wantFailure(dir, []string{"--network-timeout", "1s"}, "internal", "1s")
 }
 
 func TestNetworkDriverDiesAtStart(t *testing.T) {
 	b, dir := otherDriver(t, "#!/bin/sh\necho 'these are my last words' >&2\nexit 3\n", 0o755)
-	b.wantFailure(dir, nil, "mycr-net", "these are my last words")
+	b.wantFailure(dir, nil, "internal", "these are my last words")
 }
 
 func TestNetworkDriverKilledAtStart(t *testing.T) {
 	b, dir := otherDriver(t, "#!/bin/sh\nkill -SEGV $$\n", 0o755)
-	b.wantFailure(dir, nil, "mycr-net", "signal")
+	b.wantFailure(dir, nil, "internal", "signal")
 }
 
 func TestNetworkDriverSaysNonsense(t *testing.T) {
 	script := "#!/bin/sh\nfor fd in 3 4 5 6 7; do echo nonsense >&$fd; done 2>/dev/null\nexit 0\n"
 	b, dir := otherDriver(t, script, 0o755)
-	b.wantFailure(dir, nil, "mycr-net")
+	b.wantFailure(dir, nil, "internal")
 }
 
 // TestNetworkDriverOfAnotherBuild: the versions have to match.

@@ -178,7 +178,7 @@ func TestNetworkDriverHasNoPowers(t *testing.T) {
 				if strings.HasPrefix(target, scratch) || strings.HasPrefix(target, "/tmp/") {
 					t.Errorf("%s holds %s", name, target)
 				}
-				if fd.Name() < "3" && len(fd.Name()) == 1 && target != "/dev/null" {
+				if fd.Name() < "3" && len(fd.Name()) == 1 && target != "/dev/null" && !strings.HasPrefix(target, "pipe:") { // to its keeper
 					t.Errorf("%s: descriptor %s is %s", name, fd.Name(), target)
 				}
 			}

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -65,6 +66,8 @@ func netcheck(verb string, words []string) (string, error) {
 			size = int(number(1))
 		}
 		return ok(talk(verb, words[0], size))
+	case "ping":
+		return ok(ping(words[0]))
 	case "banner":
 		return banner(words[0])
 	case "reset":
@@ -114,6 +117,28 @@ func netcheck(verb string, words []string) (string, error) {
 		return ok(err)
 	}
 	return "", fmt.Errorf("no check %s", verb)
+}
+
+// ping sends an echo request from a socket that needs no power; see icmp(7).
+func ping(address string) error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.IPPROTO_ICMP)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 5}); err != nil {
+		return err
+	}
+	to := &unix.SockaddrInet4{Addr: netip.MustParseAddr(address).As4()}
+	if err := unix.Sendto(fd, []byte{8, 0, 0, 0, 0, 0, 0, 1, 'm', 'y', 'c', 'r'}, 0, to); err != nil {
+		return err
+	}
+	answer := make([]byte, 64)
+	n, _, err := unix.Recvfrom(fd, answer, 0)
+	if err == nil && (n != 12 || answer[0] != 0 || string(answer[8:12]) != "mycr") {
+		err = fmt.Errorf("an answer of other bytes: %v", answer[:n])
+	}
+	return err
 }
 
 func banner(address string) (string, error) {

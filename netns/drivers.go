@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -120,15 +121,24 @@ func (k *keeper) forward() error {
 			return fmt.Errorf("publish %s:%d: %w", p.HostAddress, p.HostPort, err)
 		}
 		if answer.Error.Desc != "" {
-			k.hint = fmt.Sprintf("ss -lntup 'sport = :%d' shows who has it", p.HostPort)
-			if p.HostPort < 1024 {
-				k.hint = fmt.Sprintf("sudo sysctl net.ipv4.ip_unprivileged_port_start=%d, or --publish %d:%d", p.HostPort, p.HostPort+8000, p.ContainerPort)
-			}
+			k.hint = portHint([]Port{p})
 			return fmt.Errorf("publish %s:%d: %s", p.HostAddress, p.HostPort, answer.Error.Desc)
 		}
 		k.ports = append(k.ports, helperPorts(p)...)
 	}
 	return nil
+}
+
+// portHint is for ports of which one cannot be listened on.
+func portHint(ports []Port) string {
+	var words []string
+	for _, p := range ports {
+		if p.HostPort < 1024 {
+			return fmt.Sprintf("sudo sysctl net.ipv4.ip_unprivileged_port_start=%d, or --publish %d:%d", p.HostPort, p.HostPort+8000, p.ContainerPort)
+		}
+		words = append(words, fmt.Sprintf("sport = :%d", p.HostPort))
+	}
+	return fmt.Sprintf("ss -lntup '%s' shows who has it", strings.Join(words, " or "))
 }
 
 type slirpAnswer struct {

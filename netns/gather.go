@@ -4,6 +4,8 @@ package netns
 
 import (
 	"bytes"
+	"net"
+	"net/netip"
 	"os"
 	"strings"
 
@@ -24,6 +26,27 @@ func Gather(o *Options, f *Facts) {
 	h.Pasta, h.Slirp = find("pasta", dirs), find("slirp4netns", dirs)
 	h.IPv6 = defaultRoute6()
 	h.Search = search()
+	h.Addresses = ownAddresses()
+}
+
+// ownAddresses are the host's, which a driver that translates addresses leads to; those that
+// come later are not among them.
+func ownAddresses() []netip.Addr {
+	list, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil
+	}
+	var own []netip.Addr
+	for _, one := range list {
+		network, ok := one.(*net.IPNet)
+		if !ok {
+			continue
+		}
+		if a, ok := netip.AddrFromSlice(network.IP); ok && !a.Unmap().IsLoopback() && !a.IsLinkLocalUnicast() {
+			own = append(own, a.Unmap())
+		}
+	}
+	return own
 }
 
 func find(name string, dirs []string) Program {

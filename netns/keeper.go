@@ -146,6 +146,7 @@ func (k *keeper) start() error {
 	if k.orders.Plan.Driver == Slirp {
 		return k.forward()
 	}
+	unix.Close(HelperControlFD) // the FIFO
 	for _, p := range k.orders.Plan.Config.Ports {
 		k.ports = append(k.ports, helperPorts(p)...)
 	}
@@ -179,6 +180,10 @@ func (k *keeper) watch(ready int) error {
 			return nil
 		case fds[1].Revents != 0:
 			k.listen()
+			k.hint = "--network internal"
+			if strings.Contains(string(k.tail), "bind") {
+				k.hint = portHint(k.orders.Plan.Config.Ports)
+			}
 			return fmt.Errorf("it ended%s", k.lastWords())
 		case fds[0].Revents != 0:
 			return fmt.Errorf("the container ended before it was ready")

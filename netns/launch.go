@@ -75,8 +75,8 @@ func (f *files) close() {
 
 // launch executes a program that shares nothing with the caller but its
 // cgroup, its namespaces and these files: in a session of its own, in /, with
-// /dev/null as standard streams and without environment; it gains no privileges.
-func launch(path string, argv []string, f *files) (linux.Child, error) {
+// /dev/null as standard streams (but stderr, if it is given) and without environment; it gains no privileges.
+func launch(path string, argv []string, f *files, stderr int) (linux.Child, error) {
 	null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return linux.Child{}, fmt.Errorf("open /dev/null: %w", err)
@@ -90,6 +90,9 @@ func launch(path string, argv []string, f *files) (linux.Child, error) {
 	for fd := range 3 {
 		p.Call("open /dev/null", unix.SYS_DUP3, null, fd, 0)
 		p.Tolerate(unix.EINVAL) // it is that one
+	}
+	if stderr >= 0 {
+		p.Call("pass stderr", unix.SYS_DUP3, stderr, 2, 0)
 	}
 	for i, fd := range f.fds {
 		p.Call("pass a descriptor", unix.SYS_DUP3, fd, 3+i, 0)

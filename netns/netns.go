@@ -97,8 +97,9 @@ type IDRange struct{ First, Size uint32 }
 // HostFacts is what was found on the host.
 type HostFacts struct {
 	Pasta, Slirp, Internal Program
-	Tun                    string // why /dev/net/tun cannot be opened, "" where it can
-	IPv6                   bool   // there is a default route
+	Tun                    string       // why /dev/net/tun cannot be opened, "" where it can
+	IPv6                   bool         // there is a default route
+	Addresses              []netip.Addr // the host's own, but for its loopback and link-local ones
 	Search                 []string
 }
 

@@ -196,10 +196,8 @@ func (p *Plan) configure(driver string, o *Options, f *Facts, tell bool) error {
 			c.MTU = mostMTU
 		}
 		p.Inside.Device = c.device()
-	} else if !o.AllowMetadata {
-		for _, a := range metadata {
-			p.Inside.Blocked = append(p.Inside.Blocked, a.AsSlice())
-		}
+	} else {
+		p.block(o, f)
 	}
 	p.files(o, f)
 	p.sysctls(f)
@@ -207,6 +205,21 @@ func (p *Plan) configure(driver string, o *Options, f *Facts, tell bool) error {
 		p.Notes = append(p.Notes, fmt.Sprintf("network: %s; --network none for none", driver))
 	}
 	return nil
+}
+
+// block plans what routes of the container keep from a driver that would lead there: the
+// addresses of metadata, and the host's own, which are only pasta's container's, too.
+func (p *Plan) block(o *Options, f *Facts) {
+	var list []netip.Addr
+	if !o.AllowMetadata {
+		list = append(list, metadata...)
+	}
+	if !o.HostLoopback && (p.Driver != Pasta || len(o.Subnets) > 0) {
+		list = append(list, f.Host.Addresses...)
+	}
+	for _, a := range list {
+		p.Inside.Blocked = append(p.Inside.Blocked, a.AsSlice())
+	}
 }
 
 // device is that of the container.

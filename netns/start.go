@@ -55,6 +55,7 @@ type Starting struct {
 	ready    int
 	deadline time.Time
 	patience time.Duration
+	ended    bool // and waited for
 }
 
 // Start starts the driver of the plan, which goes on while the container is
@@ -66,7 +67,7 @@ func (p *Plan) Start(init Init) (_ *Starting, err error) {
 	defer files.close()
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("network driver %s: %w", p.Driver, err)
+			err = fmt.Errorf("network driver %s: %w", p.name(), err)
 			if s.ready >= 0 {
 				unix.Close(s.ready)
 			}
@@ -77,7 +78,10 @@ func (p *Plan) Start(init Init) (_ *Starting, err error) {
 		return nil, fmt.Errorf("make a pipe: %w", err)
 	}
 	s.ready = pipe[0]
-	path, argv := "/proc/self/exe", []string{"mycr", keeperWord}
+	path, argv := linux.ExePath(), []string{"mycr", keeperWord}
+	if path == "" { // deleted
+		path = "/proc/self/exe"
+	}
 	var config any = keeperOrders{Plan: *p, Init: init.PID, OwnUser: init.User >= 0, Dir: init.DirPath}
 	control := -1
 	if p.Driver == Internal {
@@ -118,7 +122,11 @@ func (p *Plan) Start(init Init) (_ *Starting, err error) {
 	if err := files.config(config); err != nil {
 		return nil, err
 	}
-	if s.keeper, err = launch(path, argv, &files); err != nil {
+	stderr := -1
+	if p.Driver == Internal { // what it says instead of a line of JSON are its last words
+		stderr = files.fds[HelperReadyFD-HelperConfigFD]
+	}
+	if s.keeper, err = launch(path, argv, &files, stderr); err != nil {
 		return nil, fmt.Errorf("execute %s: %w", path, err)
 	}
 	return s, nil
@@ -161,8 +169,9 @@ func controlAddress(dir int) *unix.SockaddrUnix {
 	return &unix.SockaddrUnix{Name: fmt.Sprintf("/proc/self/fd/%d/%s", dir, ControlName)}
 }
 
-// Wait waits until the driver is ready, or says why it is not. dir is the container's state directory.
-func (s *Starting) Wait(dir int) (*Record, error) {
+// Wait waits until the driver is ready, or says why it is not. dir is the container's state directory,
+// init the pid of its init.
+func (s *Starting) Wait(dir, init int) (*Record, error) {
 	if s.plan.Driver == Pasta {
 		defer unix.Unlinkat(dir, readyName, 0)
 	}
@@ -172,11 +181,11 @@ func (s *Starting) Wait(dir int) (*Record, error) {
 	p := s.plan
 	switch {
 	case errors.Is(err, errLate):
-		return nil, refuse("--network-timeout 30s, or --network none", "network driver %s was not ready within %v", p.Driver, s.patience)
+		return nil, refuse("--network-timeout 30s, or --network none", "network driver %s was not ready within %v", p.name(), s.patience)
 	case err != nil:
-		return nil, fmt.Errorf("network driver %s: %w", p.Driver, err)
+		return nil, fmt.Errorf("network driver %s: %w%s", p.name(), err, s.fate())
 	case message.Error != "":
-		return nil, refuse(message.Hint, "network driver %s: %s", p.Driver, message.Error)
+		return nil, refuse(message.Hint, "network driver %s: %s", p.name(), message.Error)
 	}
 	r := &Record{
 		Driver: p.Driver, Path: p.Path, Device: DeviceName, DNS: p.Config.DNS, Ports: message.Ports, Egress: p.Config.Egress != nil,
@@ -187,13 +196,16 @@ func (s *Starting) Wait(dir int) (*Record, error) {
 			continue
 		}
 		if _, process.StartTime, err = linux.ProcessStat(process.PID); err != nil {
-			return nil, fmt.Errorf("network driver %s ended as soon as it was ready: %w", p.Driver, err)
+			return nil, fmt.Errorf("network driver %s ended as soon as it was ready: %w", p.name(), err)
 		}
 	}
 	for _, a := range []netip.Prefix{p.Config.Address4, p.Config.Address6} {
 		if a.IsValid() {
 			r.Addresses = append(r.Addresses, a)
 		}
+	}
+	if len(r.Addresses) == 0 {
+		r.Addresses = addressesOf(init)
 	}
 	for _, a := range []netip.Addr{p.Config.Gateway4, p.Config.Gateway6} {
 		if a.IsValid() {
@@ -211,6 +223,10 @@ func (s *Starting) Abort() {
 		unix.Close(s.ready)
 	}
 	pidfd := s.keeper.PidFD
+	if s.ended {
+		unix.Close(pidfd)
+		return
+	}
 	if pidfd < 0 { // it was ready; it is our child still, so that its pid is its own
 		var err error
 		if pidfd, err = unix.PidfdOpen(s.keeper.PID, 0); err != nil {
@@ -222,8 +238,43 @@ func (s *Starting) Abort() {
 	if n, err := linux.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, 1000); err != nil || n == 0 {
 		unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0)
 	}
+	// Also what it may have started: it has a session, whose number is its own until we have waited for it.
+	unix.Kill(-s.keeper.PID, unix.SIGKILL)
 	unix.Close(pidfd)
 	linux.Wait(s.keeper.PID)
+}
+
+// parseReady reads the line, or says which words are there instead.
+func parseReady(text []byte, message *HelperReady) error {
+	if json.Unmarshal(text, message) == nil {
+		return nil
+	}
+	words := strings.Join(strings.Fields(string(text)), " ")
+	return fmt.Errorf("it said %q", words[max(0, len(words)-maxTail):])
+}
+
+// name is the driver's, with that of its executable where that is another.
+func (p *Plan) name() string {
+	if p.Driver == Internal {
+		return Internal + " (mycr-net)"
+	}
+	return p.Driver
+}
+
+// fate is how the process ended, if it has.
+func (s *Starting) fate() string {
+	if n, err := linux.Poll([]unix.PollFd{{Fd: int32(s.keeper.PidFD), Events: unix.POLLIN}}, 100); err != nil || n == 0 {
+		return ""
+	}
+	status, err := linux.Wait(s.keeper.PID)
+	s.ended = true
+	switch {
+	case err != nil:
+		return ""
+	case status.Signaled():
+		return fmt.Sprintf(" (signal %d, %s)", status.Signal(), status.Signal())
+	}
+	return fmt.Sprintf(" (exit status %d)", status.ExitStatus())
 }
 
 var errLate = errors.New("not in time")
@@ -253,10 +304,11 @@ func readReady(fd int, deadline time.Time) (HelperReady, error) {
 			if len(text) == 0 {
 				return message, errors.New("it ended without a word")
 			}
-			return message, json.Unmarshal(text, &message)
+			return message, parseReady(text, &message)
 		}
-		if text = append(text, buf[:n]...); text[len(text)-1] == '\n' || len(text) > 1<<20 {
-			return message, json.Unmarshal([]byte(strings.TrimSpace(string(text))), &message)
+		text = append(text, buf[:n]...)
+		if err := parseReady(text, &message); err == nil || len(text) > 1<<20 {
+			return message, err
 		}
 	}
 }

@@ -93,6 +93,10 @@ func start() (*network, error) {
 		return nil, err
 	}
 	go n.serveControl(control)
+	// Until now stderr was where last words are heard.
+	if err := unix.Dup3(0, 2, 0); err != nil {
+		return nil, fmt.Errorf("close stderr: %w", err)
+	}
 	n.notes, err = sandbox.Enter()
 	return n, err
 }
