@@ -28,15 +28,17 @@ type driver struct {
 }
 
 const (
-	featureIPv6        = "IPv6"
-	featurePublish6    = "ports on IPv6"
-	featureEgress      = "egress lists"
-	featureLivePublish = "ports of a running container"
-	featureMetadata    = "metadata addresses kept from CAP_NET_ADMIN"
-	featureResolver    = "a resolver that changes under way"
-	featureHalfClose   = "the end of one half while bytes are on their way"
-	featureRefusal     = "the refusal of a connection"
-	featureDNSByTCP    = "DNS by TCP"
+	featureIPv6         = "IPv6"
+	featurePublish6     = "ports on IPv6"
+	featureEgress       = "egress lists"
+	featureLivePublish  = "ports of a running container"
+	featureMetadata     = "metadata addresses kept from CAP_NET_ADMIN"
+	featureResolver     = "a resolver that changes under way"
+	featureHalfClose    = "the end of one half while bytes are on their way"
+	featureRefusal      = "the refusal of a connection"
+	featureDNSByTCP     = "DNS by TCP"
+	featureTwoAddresses = "one port at two addresses"
+	featurePublishUDP   = "UDP by a port of another number"
 )
 
 // drivers is the table of what each cannot: refused by name, which TestNetworkRefusedByName shows. Where there are no
@@ -48,7 +50,7 @@ var drivers = []driver{
 		featureLivePublish: nil,
 		featureMetadata:    nil,
 		featureResolver:    nil,
-	}, old: []string{featureHalfClose, featureRefusal, featureDNSByTCP}},
+	}, old: []string{featureHalfClose, featureRefusal, featureDNSByTCP, featureTwoAddresses, featurePublishUDP}},
 	{name: "slirp4netns", program: "slirp4netns", lacks: map[string][]string{
 		featureIPv6:        {"--ipv6", "on"},
 		featurePublish6:    {"-p", "[::1]:18080:80"},
