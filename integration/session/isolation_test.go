@@ -3,12 +3,12 @@
 package session
 
 import (
-	"fmt"
+	"encoding/json"
+	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -17,94 +17,176 @@ import (
 	"mycr/integration/testbed"
 )
 
-// nest runs a command in user, mount and cgroup namespaces of its own, as root of them.
-func nest(args []string) int {
-	cmd := exec.Command(args[0], args[1:]...)
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS | unix.CLONE_NEWCGROUP,
-		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
-	}
-	if err := cmd.Run(); err != nil {
-		fmt.Println("cannot nest:", err)
-		return 1
-	}
-	return 0
-}
-
-// attack tries, from inside, to write to every file of every cgroup that can be reached, also in namespaces of its
-// own making, and to raise its own limits. It prints what it managed.
-const attack = `
-try() { # a mount point
-	for f in $(find $1 -name cgroup.kill -o -name cgroup.freeze -o -name memory.max -o -name pids.max -o -name cpu.max -o -name cgroup.procs -o -name cgroup.subtree_control 2>/dev/null); do
-		case $f in
-		*.kill) v=1 ;; *.freeze) v=0 ;; *.procs) v=$$ ;; *control) v=-memory ;; *) v=max ;;
-		esac
-		case $f in $1/cgroup.kill | $1/cgroup.procs) ;; *) (echo $v >$f) 2>/dev/null && echo "wrote $2 $f" ;; esac
-	done
-	mkdir $1/made 2>/dev/null && echo "made $2 $1/made" && rmdir $1/made
-}
-try /sys/fs/cgroup here
-mount -o remount,rw /sys/fs/cgroup 2>/dev/null && { echo remounted; try /sys/fs/cgroup remounted; }
-mkdir -p /dev/c && mount -t cgroup2 cgroup2 /dev/c 2>/dev/null && try /dev/c mounted
-[ $1 = again ] || probe sh -c "$0" "$0" again
-exit 0`
-
 // From lab 2's container, and from one without a cgroup namespace, nobody else's cgroup can be written, and the limits
-// stay what they are, however the container mounts cgroup2 itself. Its own cgroup is below the one with the limits.
+// stay what they are, however the container mounts cgroup2 itself and whatever it does to its mounts. Its own cgroup is
+// below the one with the limits.
 func TestOthersCgroupsAreOutOfReach(t *testing.T) {
+	testOthersCgroups(t)
+}
+
+// The same where the kernel keeps nothing by itself: systemd mounts with nsdelegate, which by itself refuses a
+// container the files of limits at the root of its cgroup namespace, and moves across that; others do not.
+func TestOthersCgroupsWithoutNsdelegate(t *testing.T) {
+	b := inMachine(t)
+	mounted := func() string {
+		return b.must("findmnt", "-n", "-o", "OPTIONS", hierarchy).Stdout
+	}
+	before := strings.TrimSpace(mounted())
+	if !strings.Contains(before, ",nsdelegate") {
+		t.Errorf("%s is mounted without nsdelegate: %s", hierarchy, before)
+	}
+	t.Cleanup(func() { b.must("sudo", "mount", "-o", "remount,"+before, "none", hierarchy) })
+	b.must("sudo", "mount", "-o", "remount,"+strings.Replace(before, ",nsdelegate", "", 1), "none", hierarchy)
+	if now := mounted(); strings.Contains(now, "nsdelegate") {
+		t.Fatalf("nsdelegate is there still: %s", now)
+	}
+	testOthersCgroups(t)
+}
+
+func testOthersCgroups(t *testing.T) {
 	b := newBox(t)
-	victim := b.start("victim", testbed.Args("sleep", "1000"))
 	capabilities := testbed.Capabilities("CAP_SYS_ADMIN", "CAP_KILL", "CAP_DAC_OVERRIDE", "CAP_SETFCAP")
+	cgroup := testbed.Mount(hierarchy, "cgroup", "cgroup", "rw")
+	network := testbed.Namespace("network", "")
 	for name, edits := range map[string][]testbed.Edit{
-		"lab 2":                  nil,
-		"no cgroup namespace":    {testbed.WithoutNamespace("cgroup")},
-		"CAP_SYS_ADMIN":          {capabilities},
-		"both":                   {capabilities, testbed.WithoutNamespace("cgroup")},
-		"a writable mount":       {capabilities, testbed.Mount("/sys/fs/cgroup", "cgroup", "cgroup", "rw")},
-		"a writable mount, host": {capabilities, testbed.WithoutNamespace("cgroup"), testbed.Mount("/sys/fs/cgroup", "cgroup", "cgroup", "rw")},
+		"lab 2":                       nil,
+		"no cgroup namespace":         {testbed.WithoutNamespace("cgroup")},
+		"CAP_SYS_ADMIN":               {capabilities},
+		"both":                        {capabilities, testbed.WithoutNamespace("cgroup")},
+		"CAP_SYS_ADMIN, own network":  {capabilities, network},
+		"both, own network":           {capabilities, network, testbed.WithoutNamespace("cgroup")},
+		"a writable mount":            {capabilities, cgroup},
+		"a writable mount, host":      {capabilities, testbed.WithoutNamespace("cgroup"), cgroup},
+		"no capability, own writable": {cgroup},
 	} {
 		t.Run(name, func(t *testing.T) {
+			victim := b.start("victim", testbed.Args("sleep", "1000"))
 			id := b.start("attack", append(edits, testbed.Args("sleep", "1000"))...)
+			defer b.run(mycr, "delete", "--force", victim)
+			defer b.run(mycr, "delete", "--force", id)
 			own := cgroupOf(t, b.state(id).Pid)
 			upper := filepath.Dir(own)
 			if filepath.Base(own) != "container" {
 				t.Errorf("the processes are where the limits are: %s", own)
 			}
-			out := b.must(mycr, "exec", id, "sh", "-c", attack, attack, "first").Stdout
-			for line := range strings.SplitSeq(strings.TrimSpace(out), "\n") {
-				if line != "" && !harmless(name, line) {
-					t.Errorf("managed: %s", line)
-				}
-			}
-			for name, want := range map[string]string{"memory.max": "134217728", "cpu.max": "50000 100000", "pids.max": "100"} {
-				if got := file(t, upper, name); got != want {
-					t.Errorf("%s is %s, not %s, after the attack", name, got, want)
-				}
-			}
+			victims := filepath.Dir(cgroupOf(t, b.state(victim).Pid))
+			others := cgroupsBut(t, own)
+			words, _ := json.Marshal(goals{Victim: inode(t, victims), Limits: inode(t, upper), Own: inode(t, own)})
+			deeds := parseDeeds(t, b.must(mycr, "exec", id, "probe", string(words)).Stdout)
+			report(t, deeds, others)
 			if got := b.status(victim); got != "running" {
 				t.Fatalf("the other container is %s", got)
 			}
-			if out := b.must(mycr, "exec", victim, "cat", "/sys/fs/cgroup/memory.max").Stdout; out != "134217728\n" {
-				t.Errorf("the other container's limit is %s", out)
+			for name, want := range map[string]string{"memory.max": "134217728", "cpu.max": "50000 100000", "pids.max": "100"} {
+				for _, cgroup := range []string{upper, victims} {
+					if got := file(t, cgroup, name); got != want {
+						t.Errorf("%s of %s is %s, not %s, after the attack", name, cgroup, got, want)
+					}
+				}
 			}
-			b.must(mycr, "delete", "--force", id)
 		})
+	}
+	b.nothingLeft()
+}
+
+// What an attack is to be kept from it does manage where nothing keeps it: outside of any container.
+func TestAttackWorksOutside(t *testing.T) {
+	b := newBox(t)
+	victim := b.start("victim", testbed.Args("sleep", "1000"))
+	victims := filepath.Dir(cgroupOf(t, b.state(victim).Pid))
+	goal := goals{Victim: inode(t, victims)}
+	words, _ := json.Marshal(goal)
+	managed := map[string]bool{}
+	for _, d := range parseDeeds(t, b.must(filepath.Join(string(template), "probe"), string(words)).Stdout) {
+		if d.Cgroup == goal.Victim {
+			managed[d.What+" "+filepath.Base(d.Path)] = true
+		}
+	}
+	for _, want := range []string{"wrote cgroup.kill", "wrote memory.max", "wrote pids.max", "wrote cpu.max", "opened cgroup.procs"} {
+		if !managed[want] {
+			t.Errorf("the attack has not %s of the other container", want)
+		}
+	}
+	if got := b.status(victim); got != "stopped" {
+		t.Errorf("the other container is %s", got)
 	}
 	b.must(mycr, "delete", "--force", victim)
 	b.nothingLeft()
 }
 
-// harmless is what a container may manage: to write to its own cgroup, where it has that writable or mounts it itself,
-// which raises nothing above; and to make its own cover of /sys/fs/cgroup writable, which is an empty tmpfs.
-func harmless(name, line string) bool {
-	switch {
-	case strings.Contains(line, " /dev/c/"), line == "remounted", line == "made remounted /sys/fs/cgroup/made", line == "made here /sys/fs/cgroup/made" && name == "both",
-		strings.HasPrefix(line, "cannot nest:"):
-		return true
+// report fails the test for every cgroup of others that was reached.
+func report(t *testing.T, deeds []deed, others map[uint64]string) {
+	t.Helper()
+	seen, own := map[string]bool{}, map[string]bool{}
+	changed, opened := map[string][]string{}, map[string]int{}
+	for _, d := range deeds {
+		other, foreign := others[d.Cgroup]
+		switch {
+		case d.What == "saw":
+			seen[d.Type] = true
+		case !foreign:
+			own[d.What+" "+filepath.Base(d.Path)] = d.What != "opened"
+		case d.What != "wrote":
+			opened[d.Where]++
+		default:
+			changed[d.Where] = append(changed[d.Where], filepath.Join(other, filepath.Base(d.Path)))
+		}
 	}
-	return name == "a writable mount"
+	for where := range beyond {
+		if !slices.ContainsFunc(deeds, func(d deed) bool { return d.Where == where+", as it is" }) {
+			t.Errorf("%s: no attack", where)
+		}
+	}
+	// Its own cgroup anybody can mount, in a cgroup namespace of his making: that the attack had the power to.
+	if !slices.ContainsFunc(deeds, func(d deed) bool {
+		return d.Where == "in a user and a cgroup ns, cgroup2 mounted" && d.Path == "/mnt" && d.Type == "cgroup2"
+	}) {
+		t.Error("no cgroup2 was mounted in nested namespaces")
+	}
+	maps.DeleteFunc(own, func(_ string, change bool) bool { return !change })
+	t.Logf("saw %v; to its own cgroup: %v", slices.Sorted(maps.Keys(seen)), slices.Sorted(maps.Keys(own)))
+	for where, files := range opened {
+		slices.Sort(changed[where])
+		t.Errorf("%s: %d times a file of others opened for writing or a cgroup made in theirs; written: %s", where, files, strings.Join(slices.Compact(changed[where]), ", "))
+	}
+}
+
+func parseDeeds(t *testing.T, text string) (deeds []deed) {
+	t.Helper()
+	for line := range strings.Lines(text) {
+		var d deed
+		if err := json.Unmarshal([]byte(line), &d); err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		deeds = append(deeds, d)
+	}
+	return deeds
+}
+
+// cgroupsBut are all cgroups but those from own downwards, by inode.
+func cgroupsBut(t *testing.T, own string) map[uint64]string {
+	t.Helper()
+	all := map[uint64]string{}
+	filepath.WalkDir(hierarchy, func(path string, entry os.DirEntry, err error) error {
+		if path == own {
+			return filepath.SkipDir
+		}
+		var st unix.Stat_t
+		if err == nil && entry.IsDir() && unix.Stat(path, &st) == nil {
+			all[st.Ino] = path
+		}
+		return nil
+	})
+	return all
+}
+
+func inode(t *testing.T, name string) uint64 {
+	t.Helper()
+	var st unix.Stat_t
+	if err := unix.Stat(name, &st); err != nil {
+		t.Fatal(err)
+	}
+	return st.Ino
 }
 
 // The memory limit holds where the container has raised its own: the one above stops it.

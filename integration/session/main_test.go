@@ -30,7 +30,7 @@ var (
 
 func TestMain(m *testing.M) {
 	if filepath.Base(os.Args[0]) == "probe" { // in a container
-		os.Exit(nest(os.Args[1:]))
+		os.Exit(probe(os.Args[1:]))
 	}
 	os.Exit(testMain(m))
 }
