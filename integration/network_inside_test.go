@@ -5,7 +5,6 @@ package integration
 import (
 	"fmt"
 	"os"
-	"strings"
 	"sync"
 	"testing"
 )
@@ -18,12 +17,15 @@ func TestNetworkForOrdinaryUserInside(t *testing.T) {
 			"all ids": nil,
 			"one id":  {namespace("user", ""), set("linux.uidMappings", one(os.Getuid())), set("linux.gidMappings", one(os.Getgid()))},
 		} {
+			if name == "one id" && d.name == "slirp4netns" {
+				continue // its sandbox takes uid 0, see TestNetworkDo
+			}
 			t.Run(name, func(t *testing.T) {
 				b := newBox(t)
 				dir := b.netBundle(append(edits, set("process.user", map[string]any{"uid": 1000, "gid": 1000}),
 					sh("id -u; /bin/netprobe 'listen 0.0.0.0:80' 'tcp allowed.test:7' 'ping "+worldA+"'"))...)
 				r := b.run("run", "--network", d.name, "-b", dir, "n1")
-				if r.status != 0 || !strings.HasPrefix(r.stdout, "1000\nok\nok\n") || !strings.Contains(r.stdout, "1 packets received") {
+				if r.status != 0 || r.stdout != "1000\nok\nok\nok\n" {
 					t.Error(r)
 				}
 				b.nothingLeft()

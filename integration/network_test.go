@@ -28,17 +28,19 @@ type driver struct {
 }
 
 const (
-	featureIPv6         = "IPv6"
-	featurePublish6     = "ports on IPv6"
-	featureEgress       = "egress lists"
-	featureLivePublish  = "ports of a running container"
-	featureMetadata     = "metadata addresses kept from CAP_NET_ADMIN"
-	featureResolver     = "a resolver that changes under way"
-	featureHalfClose    = "the end of one half while bytes are on their way"
-	featureRefusal      = "the refusal of a connection"
-	featureDNSByTCP     = "DNS by TCP"
-	featureTwoAddresses = "one port at two addresses"
-	featurePublishUDP   = "UDP by a port of another number"
+	featureIPv6            = "IPv6"
+	featurePublish6        = "ports on IPv6"
+	featureEgress          = "egress lists"
+	featureLivePublish     = "ports of a running container"
+	featureMetadata        = "metadata addresses kept from CAP_NET_ADMIN"
+	featureResolver        = "a resolver that changes under way"
+	featureHalfClose       = "the end of one half while bytes are on their way"
+	featureRefusal         = "the refusal of a connection"
+	featureDNSByTCP        = "DNS by TCP"
+	featureTwoAddresses    = "one port at two addresses"
+	featureReset           = "a reset that passes a published port"
+	featurePublish6Outside = "ports on IPv6 for others than the host"
+	featurePublishUDP      = "UDP by a port of another number"
 )
 
 // drivers is the table of what each cannot: refused by name, which TestNetworkRefusedByName shows. Where there are no
@@ -50,10 +52,12 @@ var drivers = []driver{
 		featureLivePublish: nil,
 		featureMetadata:    nil,
 		featureResolver:    nil,
-	}, old: []string{featureHalfClose, featureRefusal, featureDNSByTCP, featureTwoAddresses, featurePublishUDP}},
+	}, old: []string{featureHalfClose, featureRefusal, featureDNSByTCP, featureTwoAddresses, featurePublishUDP, featureReset, featurePublish6Outside}},
 	{name: "slirp4netns", program: "slirp4netns", lacks: map[string][]string{
 		featureIPv6:        {"--ipv6", "on"},
 		featurePublish6:    {"-p", "[::1]:18080:80"},
+		featurePublishUDP:  {"-p", "127.0.0.1:18080:80/udp"},
+		featureReset:       nil,
 		featureEgress:      {"--allow-host", "allowed.test"},
 		featureLivePublish: nil,
 		featureMetadata:    nil,

@@ -31,7 +31,7 @@ func (r *Record) End() error {
 	return errors.Join(r.Keeper.kill(unix.SIGTERM), r.Process.kill(unix.SIGKILL), r.Keeper.kill(unix.SIGKILL))
 }
 
-// kill signals the process, if it still is that one, and waits for its end; it has a second to obey.
+// kill signals the process, if it still is that one, and waits for its end.
 func (r Running) kill(signal unix.Signal) error {
 	if r.PID <= 0 {
 		return nil
@@ -47,7 +47,14 @@ func (r Running) kill(signal unix.Signal) error {
 	if err := unix.PidfdSendSignal(pidfd, signal, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
 		return fmt.Errorf("end process %d of the network: %w", r.PID, err)
 	}
-	_, err = linux.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, 1000)
+	patience := 2000
+	if signal == unix.SIGKILL {
+		patience = 10_000
+	}
+	n, err := linux.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, patience)
+	if err == nil && n == 0 && signal == unix.SIGKILL {
+		err = fmt.Errorf("process %d of the network was killed, but is not gone", r.PID)
+	}
 	return err
 }
 

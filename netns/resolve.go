@@ -116,6 +116,9 @@ func able(driver string, o *Options, f *Facts) error {
 	}
 	if driver == Slirp {
 		for _, port := range o.Ports {
+			if port.Protocol == "udp" && !o.HostLoopback { // the answers go to the gateway, which then is closed
+				return lacks("--publish of UDP without --host-loopback")
+			}
 			if !port.HostAddress.IsValid() || port.HostAddress.Is6() {
 				return refuse(fmt.Sprintf("--publish 0.0.0.0:%d:%d, or --network internal", port.HostPort, port.ContainerPort),
 					"--publish %d:%d on IPv6: --network slirp4netns cannot do it", port.HostPort, port.ContainerPort)
