@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 )
@@ -56,7 +57,7 @@ func (b *bench) prepare() error {
 		b.ways = append(b.ways, &way{name: "mycr " + driver, driver: driver, mycr: true, client: b.inMycr(driver)})
 		b.runs = append(b.runs, &run{name: driver, client: b.inMycr(driver)})
 		if driver != "internal" {
-			start := map[string]func(pid int) (*exec.Cmd, error){"pasta": startPasta, "slirp4netns": startSlirp}[driver]
+			start := map[string]func(pid int) (*os.Process, error){"pasta": b.startPasta, "slirp4netns": b.startSlirp}[driver]
 			b.ways = append(b.ways, &way{name: driver + " alone", driver: driver, client: b.inNamespace(start)})
 			b.drivers = append(b.drivers, &alone{name: driver, start: func() (int64, error) { return b.startAlone(start) }})
 		}
@@ -121,7 +122,7 @@ func (b *bench) held(words ...string) *exec.Cmd {
 }
 
 // inNamespace is a driver on a namespace, and nothing else.
-func (b *bench) inNamespace(start func(pid int) (*exec.Cmd, error)) func(words ...string) (string, error) {
+func (b *bench) inNamespace(start func(pid int) (*os.Process, error)) func(words ...string) (string, error) {
 	return func(words ...string) (string, error) {
 		cmd := b.held(words...)
 		var out, complaints bytes.Buffer
@@ -147,7 +148,7 @@ func (b *bench) inNamespace(start func(pid int) (*exec.Cmd, error)) func(words .
 }
 
 // startAlone is how long a driver takes until it is ready.
-func (b *bench) startAlone(start func(pid int) (*exec.Cmd, error)) (int64, error) {
+func (b *bench) startAlone(start func(pid int) (*os.Process, error)) (int64, error) {
 	cmd := b.held("stamp")
 	gate, err := cmd.StdinPipe()
 	if err != nil {
@@ -164,22 +165,35 @@ func (b *bench) startAlone(start func(pid int) (*exec.Cmd, error)) (int64, error
 	return took, errors.Join(err, cmd.Wait())
 }
 
-func stop(driver *exec.Cmd) {
+func stop(driver *os.Process) {
 	if driver != nil {
-		driver.Process.Kill()
-		driver.Wait()
+		driver.Kill()
+		driver.Wait() // in vain for one that has gone into the background
 	}
 }
 
-// startPasta is as podman does it. pasta goes into the background when it is ready, and ends with the namespace.
-func startPasta(pid int) (*exec.Cmd, error) {
-	_, err := output(exec.Command("pasta", "--config-net", "--dns-forward", "169.254.1.1", "-t", "none", "-u", "none", "-T", "none",
-		"-U", "none", "--no-map-gw", "--quiet", fmt.Sprint(pid)))
-	return nil, err
+// startPasta is as podman does it. pasta goes into the background when it is ready, and does not end with the namespace
+// of a process.
+func (b *bench) startPasta(pid int) (*os.Process, error) {
+	file := filepath.Join(b.home, "pasta.pid")
+	os.Remove(file)
+	if _, err := output(exec.Command("pasta", "--config-net", "--dns-forward", "169.254.1.1", "-t", "none", "-u", "none", "-T", "none",
+		"-U", "none", "--no-map-gw", "--quiet", "--pid", file, fmt.Sprint(pid))); err != nil {
+		return nil, err
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	number, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		return nil, fmt.Errorf("pasta's pid: %w", err)
+	}
+	return os.FindProcess(number)
 }
 
 // startSlirp is as podman does it.
-func startSlirp(pid int) (*exec.Cmd, error) {
+func (b *bench) startSlirp(pid int) (*os.Process, error) {
 	ready, theirs, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -195,10 +209,10 @@ func startSlirp(pid int) (*exec.Cmd, error) {
 		return nil, err
 	}
 	if _, err := bufio.NewReader(ready).ReadByte(); err != nil {
-		stop(cmd)
+		stop(cmd.Process)
 		return nil, fmt.Errorf("%w: %s", err, &complaints)
 	}
-	return cmd, nil
+	return cmd.Process, nil
 }
 
 func (b *bench) inRootlesskit(words ...string) (string, error) {
