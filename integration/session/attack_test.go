@@ -186,6 +186,11 @@ func (g goals) harm(where, dir string) {
 		tell(deed{Where: where, What: what, Path: path, Cgroup: st.Ino})
 	}
 	files, _ := os.ReadDir(dir)
+	// The kill comes last: the manager removes the cgroup when nobody lives in it.
+	slices.SortStableFunc(files, func(a, b os.DirEntry) int {
+		return strings.Compare(strings.TrimPrefix(a.Name(), "cgroup.kill"), strings.TrimPrefix(b.Name(), "cgroup.kill"))
+	})
+	slices.Reverse(files)
 	for _, file := range files {
 		path := filepath.Join(dir, file.Name())
 		if file.IsDir() {
