@@ -44,7 +44,7 @@ func (n *network) define(f *pflag.FlagSet, without string) {
 // options are those of the network; fallback is what no --network means.
 func (n *network) options(fallback string) (o netns.Options, err error) {
 	o = netns.Options{
-		Word: n.word, Default: fallback, MTU: n.mtu, IPv6: n.ipv6, Timeout: n.timeout, Version: netns.HelperVersion,
+		Word: n.word, Default: fallback, MTU: n.mtu, IPv6: n.ipv6, Timeout: n.timeout,
 		HostLoopback: n.hostLoopback, AllowMetadata: n.allowMetadata,
 	}
 	for _, word := range n.publish {

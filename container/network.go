@@ -108,10 +108,10 @@ func (m *maker) writeNetworkFiles() error {
 	return nil
 }
 
-// openUserNamespace opens what a driver enters, as long as init still lets its user look into it.
+// openUserNamespace opens what pasta enters, as long as init still lets its user look into it.
 func (m *maker) openUserNamespace() (err error) {
 	m.userNamespace = -1
-	if d := m.plan.network.Driver; d == "" || d == netns.Internal || m.plan.userns.User == userns.UserShared {
+	if m.plan.network.Driver != netns.Pasta || m.plan.userns.User == userns.UserShared {
 		return nil
 	}
 	m.userNamespace, err = unix.Open(fmt.Sprintf("/proc/%d/ns/user", m.process.PID), unix.O_RDONLY|unix.O_CLOEXEC, 0)

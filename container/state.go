@@ -213,8 +213,7 @@ func (r *Record) alive() bool {
 	if r.PID <= 0 || r.BootID != bootID() {
 		return false
 	}
-	state, start, err := linux.ProcessStat(r.PID)
-	return err == nil && start == r.StartTime && state != 'Z' && state != 'X'
+	return linux.Alive(r.PID, r.StartTime)
 }
 
 // open returns a pidfd of the container's init, or ErrNotRunning. The start

@@ -8,6 +8,12 @@ import (
 	"strconv"
 )
 
+// Alive tells whether a process is the one that started then, and not a zombie.
+func Alive(pid int, start uint64) bool {
+	state, began, err := ProcessStat(pid)
+	return err == nil && began == start && state != 'Z' && state != 'X'
+}
+
 // ProcessStat returns the state letter and start time (clock ticks after
 // boot) of /proc/PID/stat; see proc_pid_stat(5).
 func ProcessStat(pid int) (state byte, start uint64, err error) {

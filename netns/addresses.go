@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math/bits"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -41,21 +42,12 @@ func localIPv4(text string) []netip.Addr {
 		case len(f) == 2 && f[0] == "|--":
 			last, _ = netip.ParseAddr(f[1])
 		case len(f) == 3 && f[0] == "/32" && f[2] == "LOCAL" && last.IsValid() && !last.IsLoopback():
-			if len(list) == 0 || list[len(list)-1] != last {
+			if !slices.Contains(list, last) { // there is a tree for each of two tables
 				list = append(list, last)
 			}
-			last = netip.Addr{}
 		}
 	}
-	// The tree is there for two tables.
-	seen := map[netip.Addr]bool{}
-	var once []netip.Addr
-	for _, a := range list {
-		if !seen[a] {
-			seen[a], once = true, append(once, a)
-		}
-	}
-	return once
+	return list
 }
 
 // prefixBits is the length of the connected route of /proc/net/route that has the address, 32 without one.

@@ -14,11 +14,7 @@ import (
 
 // Alive tells whether the process is the one that was recorded in this boot.
 func (r Running) Alive() bool {
-	if r.PID <= 0 {
-		return false
-	}
-	state, start, err := linux.ProcessStat(r.PID)
-	return err == nil && start == r.StartTime && state != 'Z' && state != 'X'
+	return r.PID > 0 && linux.Alive(r.PID, r.StartTime)
 }
 
 // Alive tells whether the network works: the keeper ends when its driver does.

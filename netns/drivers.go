@@ -82,7 +82,7 @@ func (o *keeperOrders) pasta(keeper int) []string {
 	return append(argv, "--netns", fmt.Sprintf("/proc/%d/ns/net", o.Init))
 }
 
-// slirp closes ready's descriptor after a byte, and ends with the pidfd; see slirp4netns(1).
+// slirp closes ready's descriptor after a byte; see slirp4netns(1).
 func (o *keeperOrders) slirp(ready int) []string {
 	c := &o.Plan.Config
 	mtu := c.MTU

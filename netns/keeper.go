@@ -127,9 +127,8 @@ func (k *keeper) start() error {
 	p.Call("take the pipe as stderr", unix.SYS_DUP3, output[1], 2, 0)
 	p.Call("take the pipe as stdout", unix.SYS_DUP3, output[1], 1, 0)
 	p.Call("close the keeper's descriptors", unix.SYS_CLOSE_RANGE, 3, ^uint32(0), unix.CLOSE_RANGE_CLOEXEC)
-	if k.orders.Plan.Driver == Slirp { // which takes descriptors, not names
+	if k.orders.Plan.Driver == Slirp { // which takes a descriptor, not a name
 		p.Call("keep a descriptor", unix.SYS_FCNTL, ready[1], unix.F_SETFD, 0)
-		p.Call("keep a descriptor", unix.SYS_FCNTL, HelperPidfdFD, unix.F_SETFD, 0)
 	}
 	p.Call("execute it", unix.SYS_EXECVE, k.orders.Plan.Path, p.Strings(argv), p.Strings([]string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}))
 	var err error

@@ -16,10 +16,7 @@ import (
 // missing is /dev/null, so that each has its number.
 type files struct{ fds []int }
 
-const (
-	firstHigh = 16 // copies are above all numbers of the child's
-	lastFile  = HelperControlFD
-)
+const firstHigh = 16 // copies are above all numbers of the child's
 
 // add appends copies; -1 is /dev/null.
 func (f *files) add(list ...int) error {
@@ -41,7 +38,7 @@ func (f *files) add(list ...int) error {
 	return nil
 }
 
-// config puts a sealed memfd with v in place of the first one.
+// config appends a sealed memfd with v.
 func (f *files) config(v any) error {
 	data, err := json.Marshal(v)
 	if err != nil {
@@ -58,13 +55,7 @@ func (f *files) config(v any) error {
 	if err := linux.Seal(fd); err != nil {
 		return err
 	}
-	high, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, firstHigh)
-	if err != nil {
-		return fmt.Errorf("duplicate descriptor %d: %w", fd, err)
-	}
-	unix.Close(f.fds[0])
-	f.fds[0] = high
-	return nil
+	return f.add(fd)
 }
 
 func (f *files) close() {

@@ -40,7 +40,6 @@ type Options struct {
 	AllowMetadata bool
 	Egress        *Egress
 	Timeout       time.Duration // how long a driver may take to be ready; 0 is DefaultTimeout
-	Version       string        // of mycr, which has to be mycr-net's
 	ResolvConf    string        // where /etc/resolv.conf is in the container; "" is there
 }
 

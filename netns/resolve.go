@@ -93,6 +93,17 @@ func missing(f *Facts) bool {
 
 const installDriver = "sudo apt install passt"
 
+// program is the executable of a driver.
+func (h *HostFacts) program(driver string) Program {
+	switch driver {
+	case Pasta:
+		return h.Pasta
+	case Slirp:
+		return h.Slirp
+	}
+	return h.Internal
+}
+
 // able tells why a driver cannot do what is asked, or is not there.
 func able(driver string, o *Options, f *Facts) error {
 	lacks := func(what string) error {
@@ -134,7 +145,7 @@ func able(driver string, o *Options, f *Facts) error {
 			return lacks("--subnet with IPv6")
 		}
 	}
-	program := map[string]Program{Pasta: f.Host.Pasta, Slirp: f.Host.Slirp, Internal: f.Host.Internal}[driver]
+	program := f.Host.program(driver)
 	if program.Path == "" {
 		remedy := "sudo apt install " + map[string]string{Pasta: "passt", Slirp: "slirp4netns"}[driver]
 		name := driver
@@ -178,12 +189,12 @@ var metadata = []netip.Addr{
 // configure plans one driver.
 func (p *Plan) configure(driver string, o *Options, f *Facts, tell bool) error {
 	p.Driver, p.Timeout, p.Inside.Driver = driver, o.Timeout, true
-	p.Path = map[string]Program{Pasta: f.Host.Pasta, Slirp: f.Host.Slirp, Internal: f.Host.Internal}[driver].Path
+	p.Path = f.Host.program(driver).Path
 	if p.Timeout == 0 {
 		p.Timeout = DefaultTimeout
 	}
 	c := &p.Config
-	c.Version, c.Ports, c.Egress = o.Version, o.Ports, o.Egress
+	c.Version, c.Ports, c.Egress = HelperVersion, o.Ports, o.Egress
 	c.HostLoopback, c.AllowMetadata, c.MTU = o.HostLoopback, o.AllowMetadata, o.MTU
 	if err := p.addresses(o, f); err != nil {
 		return err

@@ -109,17 +109,15 @@ func (p *Plan) Start(init Init) (_ *Starting, err error) {
 		}
 		defer unix.Close(control)
 	}
-	if err := files.add(-1, init.Tap, pipe[1], init.PidFD, control); err != nil {
-		unix.Close(pipe[1])
-		return nil, err
+	list := []int{init.Tap, pipe[1], init.PidFD, control}
+	if p.Driver != Internal {
+		list = append(list, init.User)
+	}
+	if err = files.config(config); err == nil {
+		err = files.add(list...)
 	}
 	unix.Close(pipe[1])
-	if p.Driver != Internal {
-		if err := files.add(init.User); err != nil {
-			return nil, err
-		}
-	}
-	if err := files.config(config); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	stderr := -1

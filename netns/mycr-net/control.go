@@ -70,11 +70,11 @@ func (n *network) serveClient(c *net.UnixConn) {
 		}
 		var request netns.HelperRequest
 		answer := netns.HelperAnswer{}
-		if n.waitEnd(c, packet[:size]) {
-			return
-		}
 		if err := json.Unmarshal(packet[:size], &request); err != nil {
 			answer.Error = "the request: " + err.Error()
+		} else if request.End {
+			n.waitEnd(c)
+			return
 		} else {
 			answer = n.obey(&request)
 		}
@@ -89,11 +89,7 @@ func (n *network) serveClient(c *net.UnixConn) {
 }
 
 // waitEnd keeps a client that wants to know at the end what was refused.
-func (n *network) waitEnd(c *net.UnixConn, packet []byte) bool {
-	var request netns.HelperRequest
-	if json.Unmarshal(packet, &request) != nil || !request.End {
-		return false
-	}
+func (n *network) waitEnd(c *net.UnixConn) {
 	n.waiting.Add(1)
 	defer n.waiting.Done()
 	<-n.ended
@@ -102,7 +98,6 @@ func (n *network) waitEnd(c *net.UnixConn, packet []byte) bool {
 	if data, err := fit(answer); err == nil && c.SetDeadline(time.Now().Add(controlPatience)) == nil {
 		_, _ = c.Write(data) // a client that is gone wants to know nothing
 	}
-	return true
 }
 
 func (n *network) obey(request *netns.HelperRequest) (answer netns.HelperAnswer) {
