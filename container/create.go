@@ -34,9 +34,10 @@ type CreateOptions struct {
 	// TrustAnnotations: the bundle's annotations may say what systemd is to set.
 	TrustAnnotations bool
 	Network          netns.Options
-	Start            bool // do not wait for `start`
-	Foreground       bool // the caller waits, and relays the terminal
-	Reaper           bool // a reaping init is process 1, the process its child
+	NotifySocket     string // the caller's NOTIFY_SOCKET, "" for none; see decideNotify
+	Start            bool   // do not wait for `start`
+	Foreground       bool   // the caller waits, and relays the terminal
+	Reaper           bool   // a reaping init is process 1, the process its child
 	DieWithParent    bool
 	stateDir         string // of this container, filled in by Create
 }
@@ -46,6 +47,7 @@ type Process struct {
 	PID    int
 	PidFD  int
 	Master *os.File // of its terminal, where the caller relays it; else nil
+	Notify *Notify  // where the caller relays what the process tells its service manager; else nil
 }
 
 // Create makes a container. Whatever fails, nothing is left of it. The calling
@@ -75,6 +77,9 @@ func (r *Root) Create(o CreateOptions) (c *Container, p *Process, err error) {
 		return nil, nil, err
 	}
 	if err := m.writeNetworkFiles(); err != nil {
+		return nil, nil, err
+	}
+	if err := m.openNotify(); err != nil {
 		return nil, nil, err
 	}
 	if err := plan.orders.Process.RaiseLimits(); err != nil {

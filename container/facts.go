@@ -56,7 +56,9 @@ func (p *plan) gather(o *CreateOptions) error {
 		return err
 	}
 	f.initial = isInitial(f.ids.OuterUIDs)
-	rootfs.Gather(p.spec, &f.rootfs)
+	if err = rootfs.Gather(p.spec, &f.rootfs); err != nil {
+		return err
+	}
 	if f.process, err = process.Gather(p.spec.Process); err != nil {
 		return err
 	}

@@ -57,7 +57,7 @@ func situations(name string) situation {
 	limits[unix.RLIMIT_NPROC] = process.Limit{Soft: 32768, Hard: 32768}
 	s := situation{facts: facts{
 		ids:    idmap.Facts{PageSize: 4096, OuterUIDs: outerAll, OuterGIDs: outerAll},
-		rootfs: rootfs.Facts{Kcore: true},
+		rootfs: rootfs.Facts{Kcore: true, SysEntries: []string{"kernel", "fs/ext4"}},
 		process: process.Facts{
 			Limits: limits, NofileSoft: 1024, NofileHard: 1048576, LastCap: lastCap, StdioPipes: []int{1, 2},
 		},

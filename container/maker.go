@@ -101,6 +101,7 @@ func (m *maker) abort(cause error) error {
 	if m.process.Master != nil {
 		m.process.Master.Close()
 	}
+	m.process.Notify.Close()
 	if m.parent >= 0 {
 		unix.Close(m.parent)
 	}

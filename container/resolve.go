@@ -38,6 +38,7 @@ type plan struct {
 	facts   facts
 	network netns.Plan
 	files   []netns.File // of the network, in the state directory
+	notify  int          // connected to the caller's service manager, to be relayed to; or -1
 	fds     descriptors  // to be closed when the child has them
 }
 
@@ -54,13 +55,19 @@ const hooksName = "hooks"
 
 // resolve reads the bundle, gathers the facts of the host and decides.
 func resolve(o *CreateOptions) (_ *plan, err error) {
-	p := &plan{}
+	p := &plan{notify: -1}
 	defer func() {
 		if err != nil {
 			p.fds.close()
+			if p.notify >= 0 {
+				unix.Close(p.notify)
+			}
 		}
 	}()
 	if err := p.read(o); err != nil {
+		return nil, err
+	}
+	if err := p.decideNotify(o); err != nil {
 		return nil, err
 	}
 	if err := p.gather(o); err != nil {

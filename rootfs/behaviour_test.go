@@ -36,6 +36,10 @@ func (b *behaviour) run(t *testing.T, flags uintptr) {
 		b.spec(&spec, dir)
 	}
 	f := facts(flags)
+	var err error
+	if f.SysEntries, err = gatherSys(); err != nil {
+		t.Fatal(err)
+	}
 	if b.facts != nil {
 		b.facts(&f)
 	}

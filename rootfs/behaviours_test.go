@@ -233,11 +233,18 @@ var behaviours = []behaviour{
 		want:   []string{" /sys ro", "denied", "/sys/fs/cgroup ro,"}, only: "user namespace",
 	},
 	{
-		name: "no cgroup namespace and the host's sysfs: cgroups are covered", only: "user namespace",
+		name: "the host's cgroups are not below its sysfs, whatever is taken off", only: "user namespace",
 		flags:  func(f uintptr) uintptr { return f &^ (unix.CLONE_NEWNET | unix.CLONE_NEWCGROUP) },
 		spec:   drop("/sys/fs/cgroup"),
-		script: "grep ' /sys/fs/cgroup ' /proc/self/mountinfo; ls -a /sys/fs/cgroup; mkdir /sys/fs/cgroup/x || echo denied",
-		want:   []string{"denied", "- tmpfs"}, never: []string{"cgroup.procs\n", "memory\n"},
+		script: "while umount /sys/fs/cgroup; do :; done 2>/dev/null; mount -o remount,rw /sys; ls -a /sys/fs/cgroup /sys/fs/fuse; ls /sys/kernel/mm && echo seen",
+		want:   []string{"seen"}, never: []string{"cgroup.procs\n", "memory\n", "connections\n"},
+	},
+	{
+		name: "no cgroup namespace and the host's sysfs: no cgroups", only: "user namespace",
+		flags:  func(f uintptr) uintptr { return f &^ (unix.CLONE_NEWNET | unix.CLONE_NEWCGROUP) },
+		spec:   drop("/sys/fs/cgroup"),
+		script: "ls -a /sys/fs/cgroup; mkdir /sys/fs/cgroup/x || echo denied",
+		want:   []string{"denied"}, never: []string{"cgroup.procs\n", "memory\n"},
 	},
 	{
 		name: "no cgroup namespace: a cgroup mount is read-only whatever is asked", flags: func(f uintptr) uintptr { return f &^ unix.CLONE_NEWCGROUP },

@@ -34,13 +34,12 @@ func (m *Mount) words() string {
 	switch m.Kind {
 	case KindBind:
 		what = "bind of " + clip(m.Source)
+	case KindHostSys:
+		what = "host's /sys"
 	case KindRemount:
 		what = "remount"
 	case KindLink:
 		what = "copy of the link " + clip(m.Source)
-	}
-	if m.Cover {
-		what = "cover"
 	}
 	place := "the container's own mount"
 	if m.Index >= 0 {

@@ -21,6 +21,7 @@ func rootless() Facts {
 		UserNamespace: true, NewUserNamespace: true,
 		OwnNetwork: true, OwnCgroup: true, OwnIPC: true, OwnPID: true, OwnMount: true,
 		MappedUIDs: []Map{{0, 1000, 1}}, MappedGIDs: []Map{{0, 1000, 1}}, Kcore: true,
+		SysEntries: []string{"kernel", "fs/ext4"},
 	}
 }
 

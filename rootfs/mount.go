@@ -60,6 +60,8 @@ func (t *Tree) mount(m *Mount) error {
 		}
 	case KindRemount:
 		return t.remount(m)
+	case KindHostSys:
+		return t.hostSys(m)
 	}
 	if m.ByMount && !m.Hold {
 		// Where it fails, fsopen(2) does too, but has the kernel's own words for it.

@@ -56,6 +56,7 @@ const (
 	KindBind       = "bind"       // a clone of Source
 	KindFilesystem = "filesystem" // a new instance of Type
 	KindRemount    = "remount"    // attributes of what is mounted already
+	KindHostSys    = "host-sys"   // the host's /sys, without what is its user's own
 	KindLink       = "symlink"    // copy-symlink: Source is a symbolic link and is made again
 )
 
@@ -67,9 +68,10 @@ type Mount struct {
 	Source      string // absolute path on the host for a bind, else the word shown in mountinfo
 	Destination string // absolute and clean
 
-	Recursive bool    // bind: with what is mounted below Source
-	Params    []Param // given to the file system, in order
-	Set       Attr    // of the mount itself
+	Recursive bool     // bind: with what is mounted below Source
+	Entries   []string // host-sys: the directories, relative to Source
+	Params    []Param  // given to the file system, in order
+	Set       Attr     // of the mount itself
 	Clear     Attr
 	TreeSet   Attr // and of all that is mounted below it
 	TreeClear Attr
@@ -95,8 +97,7 @@ type Mount struct {
 	CopyUp                              bool // tmpcopyup: the new tmpfs gets what Destination holds
 	PointMode                           bool // a tmpfs without mode= gets the mode of its mount point
 	Hold                                bool // becomes read-only in Finish, after what is to be made below it
-	Implied                             bool // nobody asked: where it fails an empty tmpfs covers the place
-	Cover                               bool // an empty read-only tmpfs, for what must not be seen
+	Implied                             bool // nobody asked: where it fails an empty tmpfs is put there
 	NoFollowSource, NoFollowDestination bool
 	Label                               string // security.selinux of the root, where the file system takes no context=
 }
@@ -153,6 +154,7 @@ type Facts struct {
 	NoPivot   bool
 
 	// Found by Gather.
-	Kcore   bool // /proc/kcore exists
-	SELinux bool
+	SysEntries []string // the directories of the host's /sys that a container may see
+	Kcore      bool     // /proc/kcore exists
+	SELinux    bool
 }

@@ -112,6 +112,20 @@ func TestBindIgnoresValues(t *testing.T) {
 	}
 }
 
+// The host's cgroups are bound where there is no cgroup namespace, but not for a root that can make them writable.
+func TestHostCgroupsAndSysAdmin(t *testing.T) {
+	spec, f := captured(t, "runc"), rootless()
+	f.OwnCgroup = false
+	if _, err := Resolve(&spec, "/bundle", f); err != nil {
+		t.Fatal(err)
+	}
+	spec.Process.Capabilities = &specs.LinuxCapabilities{Bounding: []string{"CAP_SYS_ADMIN"}}
+	_, err := Resolve(&spec, "/bundle", f)
+	if err == nil || !strings.Contains(err.Error(), "a bind of the host's cgroups") {
+		t.Errorf("%v", err)
+	}
+}
+
 // A refusal can carry what to type, through any wrapping.
 func TestRefusalHasHint(t *testing.T) {
 	spec, f := captured(t, "runc"), rootless()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -14,11 +15,17 @@ import (
 
 // Gather finds out what Resolve asks of the host besides what the caller knows; it looks
 // only at what this bundle needs.
-func Gather(spec *specs.Spec, f *Facts) {
+func Gather(spec *specs.Spec, f *Facts) (err error) {
+	if wantsHostSys(spec) {
+		if f.SysEntries, err = gatherSys(); err != nil {
+			return err
+		}
+	}
 	f.Kcore = unix.Access("/proc/kcore", unix.F_OK) == nil
 	if spec.Linux != nil && spec.Linux.MountLabel != "" {
 		f.SELinux = unix.Access("/sys/fs/selinux/enforce", unix.F_OK) == nil
 	}
+	return nil
 }
 
 // Resolve decides how the file system of spec is made. bundle is the absolute path that the
@@ -37,7 +44,7 @@ func Resolve(spec *specs.Spec, bundle string, f Facts) (Plan, error) {
 	if err := p.resolveRoot(spec.Root, bundle); err != nil {
 		return p, err
 	}
-	r := resolver{plan: &p, bundle: bundle, facts: f, label: linux.MountLabel}
+	r := resolver{plan: &p, bundle: bundle, facts: f, label: linux.MountLabel, sysAdmin: mayHave(spec.Process, "CAP_SYS_ADMIN")}
 	if err := r.labels(spec); err != nil {
 		return p, err
 	}
@@ -50,14 +57,21 @@ func Resolve(spec *specs.Spec, bundle string, f Facts) (Plan, error) {
 			return p, err
 		}
 	}
-	if err := r.coverCgroups(spec.Mounts); err != nil {
-		return p, err
-	}
+	r.implyCgroup(spec.Mounts)
 	r.mountPoints(linux.Devices)
 	if err := r.devices(linux.Devices); err != nil {
 		return p, err
 	}
 	return p, p.resolvePaths(linux)
+}
+
+// mayHave tells whether a capability is in any set of a process.
+func mayHave(p *specs.Process, name string) bool {
+	if p == nil || p.Capabilities == nil {
+		return false
+	}
+	c := p.Capabilities
+	return slices.Contains(slices.Concat(c.Bounding, c.Permitted, c.Effective, c.Inheritable, c.Ambient), name)
 }
 
 func (p *Plan) resolveRoot(root *specs.Root, bundle string) error {
@@ -95,6 +109,7 @@ type resolver struct {
 	// file system; zero where that is what the mount gets anyway.
 	fallback, fallbackNew Propagation
 
+	sysAdmin    bool // a process may have CAP_SYS_ADMIN, over its user namespace at least
 	sysfs       int  // 1 + index into Plan.Mounts of what is mounted on /sys
 	cgroupGiven bool // something is mounted on /sys/fs/cgroup
 }

@@ -26,11 +26,11 @@ func (r *resolver) mount(spec *specs.Mount) error {
 	if m.Kind == "" { // --proc none
 		return nil
 	}
-	if r.hostSysfs(&m) && m.TreeSet&unix.MOUNT_ATTR_RDONLY == 0 {
-		// As for a sysfs below: whatever the options say.
-		m.TreeSet, m.TreeClear = m.TreeSet|unix.MOUNT_ATTR_RDONLY, m.TreeClear&^unix.MOUNT_ATTR_RDONLY
-		m.Clear &^= unix.MOUNT_ATTR_RDONLY
-		r.note("%s: read-only as deep as it goes", m.words())
+	if r.bindsHostSys(&m) {
+		if m.TreeSet&unix.MOUNT_ATTR_RDONLY == 0 {
+			r.note("%s: read-only as deep as it goes", m.words())
+		}
+		r.bindSys(&m)
 	}
 	if err := r.finish(&m, &o, spec); err != nil {
 		return fmt.Errorf("%s: %w", m.words(), err)
@@ -101,7 +101,9 @@ func (r *resolver) kind(m *Mount, o *options, spec *specs.Mount) error {
 	case "sysfs":
 		r.sys(m)
 	case "cgroup", "cgroup2":
-		r.cgroup(m)
+		if err := r.cgroup(m); err != nil {
+			return err
+		}
 	case "mqueue":
 		if r.facts.UserNamespace && !r.facts.OwnIPC {
 			return refuse(`add {"type": "ipc"} to linux.namespaces, or bind /dev/mqueue`,
@@ -220,32 +222,12 @@ func (r *resolver) proc(m *Mount) error {
 	return nil
 }
 
-// sys decides what is mounted for a sysfs: a user namespace may mount one for its own network
-// namespace only (sysfs_init_fs_context in the kernel). The host's instead is never writable: a root
-// in the container would be the owner of the same user's files in it, cgroup.kill included.
-func (r *resolver) sys(m *Mount) {
-	m.Ordinary = true
-	if !r.facts.UserNamespace || r.facts.OwnNetwork {
-		return
-	}
-	r.note("%s: the network namespace is not the container's own, so /sys is a read-only recursive bind of the host's", m.words())
-	m.Kind, m.Source, m.Recursive = KindBind, "/sys", true
-	m.Set, m.Clear = 0, 0
-	m.TreeSet, m.TreeClear = noExec|unix.MOUNT_ATTR_RDONLY, 0
-}
-
-// hostSysfs tells whether the host's /sys is bound on the container's with all that is below it,
-// by a root that is the host's user of the same cgroups: runc spec --rootless does it.
-func (r *resolver) hostSysfs(m *Mount) bool {
-	return m.Kind == KindBind && m.Recursive && m.Source == "/sys" && m.Destination == "/sys" && r.facts.UserNamespace
-}
-
 // cgroup decides a cgroup mount, which is always cgroup2. The cgroups of the host are never
 // writable (CVE-2023-25809).
-func (r *resolver) cgroup(m *Mount) {
+func (r *resolver) cgroup(m *Mount) error {
 	m.Type = "cgroup2"
 	if r.facts.OwnCgroup && !r.facts.CallersCgroup {
-		return
+		return nil
 	}
 	if r.facts.OwnCgroup && m.Set&unix.MOUNT_ATTR_RDONLY == 0 {
 		r.note("%s: read-only, since the container has no cgroup of its own but that of who started it", m.words())
@@ -253,11 +235,16 @@ func (r *resolver) cgroup(m *Mount) {
 	m.Set |= unix.MOUNT_ATTR_RDONLY
 	m.Clear &^= unix.MOUNT_ATTR_RDONLY
 	if r.facts.UserNamespace && !r.facts.OwnCgroup { // mounting takes CAP_SYS_ADMIN over the cgroup namespace
+		if r.sysAdmin {
+			return refuse(`add {"type": "cgroup"} to linux.namespaces, or take CAP_SYS_ADMIN from process.capabilities`,
+				"without a cgroup namespace it is a bind of the host's cgroups, which a root with CAP_SYS_ADMIN makes writable")
+		}
 		r.note("%s: no cgroup namespace, so it is a read-only bind of the host's", m.words())
 		m.Kind, m.Source, m.Recursive = KindBind, "/sys/fs/cgroup", true
 		m.TreeSet, m.TreeClear = m.Set&^atime|noExec, 0
 		m.Set, m.Clear = 0, 0
 	}
+	return nil
 }
 
 // devpts drops a gid that the user namespace has no id for: the kernel refuses it, and runc's

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -246,34 +247,23 @@ func (m *Mount) holdable() bool {
 	return m.Kind == KindFilesystem && m.Type == "tmpfs" && !m.OnlyByMount && m.Set&unix.MOUNT_ATTR_RDONLY != 0
 }
 
-// coverCgroups adds what the bundle does not say about /sys/fs/cgroup. With a cgroup namespace
-// the container sees its own limits there, read-only; where /sys is the host's, the host's
-// cgroups are never to be seen.
-func (r *resolver) coverCgroups(mounts []specs.Mount) error {
-	if r.sysfs == 0 || r.cgroupGiven {
-		return nil
+// implyCgroup adds what the bundle does not say about /sys/fs/cgroup: with a cgroup namespace the
+// container sees its own limits there, read-only. (Without one the directory is empty.)
+func (r *resolver) implyCgroup(mounts []specs.Mount) {
+	if r.sysfs == 0 || r.cgroupGiven || !r.facts.OwnCgroup {
+		return
 	}
 	sys := &r.plan.Mounts[r.sysfs-1]
-	if r.index = r.sysfs - 1; sys.Index >= 0 && mounts[sys.Index].Type != "sysfs" && !r.hostSysfs(sys) {
-		return nil // a bind of something else that the bundle asks for
+	if sys.Kind != KindHostSys && mounts[sys.Index].Type != "sysfs" {
+		return // a bind of something else that the bundle asks for
 	}
 	m := Mount{
 		Index: -1, Kind: KindFilesystem, Type: "cgroup2", Source: "cgroup", Destination: "/sys/fs/cgroup",
-		Set: noExec | unix.MOUNT_ATTR_RDONLY, Implied: true, Cover: false,
+		Set: noExec | unix.MOUNT_ATTR_RDONLY, Implied: true,
 		Params: []Param{{Key: "source", Value: "cgroup"}},
 	}
-	if !r.facts.OwnCgroup {
-		if sys.Kind != KindBind {
-			return nil // a sysfs of its own, in which the directory is empty
-		}
-		m.Cover, m.Type, m.Source, m.Params = true, "tmpfs", "tmpfs", nil
-	}
 	// Right behind /sys, so that what the bundle mounts later is on top.
-	all := append(r.plan.Mounts, Mount{})
-	copy(all[r.sysfs+1:], all[r.sysfs:])
-	all[r.sysfs] = m
-	r.plan.Mounts = all
-	return nil
+	r.plan.Mounts = slices.Insert(r.plan.Mounts, r.sysfs, m)
 }
 
 // mapped tells whether the user namespace has an id.
