@@ -5,7 +5,9 @@ package cli
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/spf13/pflag"
@@ -40,7 +42,7 @@ func (c *creation) options(s *session, id, fallback string) (container.CreateOpt
 	o := container.CreateOptions{
 		ID: id, Bundle: c.bundle, PidFile: c.pidFile, ConsoleSocket: c.consoleSocket,
 		NoPivot: c.noPivot, NoNewKeyring: c.noNewKeyring, PreserveFDs: c.preserveFDs, Manager: s.manager(),
-		TrustAnnotations: c.trustAnnotations,
+		TrustAnnotations: c.trustAnnotations, NotifySocket: os.Getenv("NOTIFY_SOCKET"),
 	}
 	if c.preserveFDs < 0 {
 		return o, fmt.Errorf("--preserve-fds: %d is negative", c.preserveFDs)
@@ -61,9 +63,22 @@ func (c *creation) options(s *session, id, fallback string) (container.CreateOpt
 	}
 	if n := listenFDs(); n > 0 && o.Spec.Process != nil {
 		o.PreserveFDs = max(o.PreserveFDs, n)
-		o.Spec.Process.Env = append(o.Spec.Process.Env, "LISTEN_FDS="+strconv.Itoa(n), "LISTEN_PID=1")
+		passSockets(o.Spec.Process, n)
 	}
 	return o, nil
+}
+
+// passSockets tells the process of n sockets. Of a variable that is there twice
+// getenv(3) gives the first, so one of the bundle's own is replaced.
+func passSockets(p *specs.Process, n int) {
+	p.Env = slices.DeleteFunc(slices.Clone(p.Env), func(v string) bool {
+		name, _, _ := strings.Cut(v, "=")
+		return oneOf(name, "LISTEN_FDS LISTEN_PID LISTEN_PIDFDID LISTEN_FDNAMES")
+	})
+	p.Env = append(p.Env, "LISTEN_FDS="+strconv.Itoa(n), "LISTEN_PID=1")
+	if names := os.Getenv("LISTEN_FDNAMES"); names != "" {
+		p.Env = append(p.Env, "LISTEN_FDNAMES="+names)
+	}
 }
 
 // listenFDs is the number of sockets that systemd, or conmon in its place,

@@ -83,8 +83,11 @@ func (s *session) foregroundRun(root *container.Root, flags *creation, o contain
 			return note, err
 		}
 	}
-	witness, refusals := c.Witness(), c.Refusals()
+	witness, refusals, notifier := c.Witness(), c.Refusals(), startNotifier(p.Notify)
 	status, err := f.wait(p)
+	if nerr := notifier.finish(); nerr != nil {
+		s.note(nerr.Error())
+	}
 	s.tellNotes(witness.Verdict(status))
 	if refused, rerr := refusals(); rerr != nil {
 		s.note(rerr.Error())

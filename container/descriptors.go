@@ -29,3 +29,17 @@ func (d *descriptors) connect(path string) (int, error) {
 	}
 	return fd, nil
 }
+
+// checkPreserved finds out whether the caller has passed n descriptors from 3
+// on. Those that are ours, as the Go runtime's of its cgroup, have numbers like
+// these too; but what came through execve(2) is not close-on-exec, and what is
+// ours always is.
+func checkPreserved(n int) error {
+	for fd := 3; fd < 3+n; fd++ {
+		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+		if err != nil || flags&unix.FD_CLOEXEC != 0 {
+			return fmt.Errorf("--preserve-fds %d: descriptor %d is not open", n, fd)
+		}
+	}
+	return nil
+}

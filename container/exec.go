@@ -188,6 +188,9 @@ func (j *joiner) openSockets() error {
 		j.fds = append(j.fds, pair[:]...)
 		j.master, j.console = pair[0], pair[1]
 	}
+	if err := checkPreserved(j.o.PreserveFDs); err != nil {
+		return err
+	}
 	if j.base.Seccomp.Notify {
 		if j.listener, err = j.fds.connect(j.base.Seccomp.ListenerPath); err != nil {
 			return fmt.Errorf("linux.seccomp.listenerPath: %w", err)

@@ -314,12 +314,7 @@ func (p *plan) connectSockets(o *CreateOptions) (err error) {
 			return fmt.Errorf("linux.seccomp.listenerPath: %w", err)
 		}
 	}
-	for fd := 3; fd < 3+o.PreserveFDs; fd++ {
-		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
-			return fmt.Errorf("--preserve-fds %d: descriptor %d is not open", o.PreserveFDs, fd)
-		}
-	}
-	return nil
+	return checkPreserved(o.PreserveFDs)
 }
 
 func (p *plan) describe(o *CreateOptions) {

@@ -28,6 +28,8 @@ func probe(args []string) int {
 		return probeOverwrite(args[1])
 	case "syscall":
 		return probeSyscall(args[1:])
+	case "notify":
+		return probeNotify(args[1:])
 	case "scheduling":
 		return probeScheduling()
 	case "sleep":
