@@ -87,7 +87,7 @@ func (r *Root) Create(o CreateOptions) (c *Container, p *Process, err error) {
 	}
 	// PDEATHSIG follows the thread that clones.
 	runtime.LockOSThread()
-	for _, step := range []func() error{m.begin, m.mapIDs, m.network, m.describe, m.place, m.runtimeHooks, m.commit} {
+	for _, step := range []func() error{m.begin, m.launchDriver, m.mapIDs, m.network, m.describe, m.place, m.runtimeHooks, m.commit} {
 		if err := step(); err != nil {
 			return nil, nil, err
 		}

@@ -122,15 +122,21 @@ func (m *maker) openUserNamespace() (err error) {
 	return nil
 }
 
-// network starts the driver, which gets ready while the container is built.
-func (m *maker) network() error {
-	p := &m.plan.network
-	if p.Driver == "" {
+// launchDriver starts the network's driver, which gets ready while the container is built.
+func (m *maker) launchDriver() (err error) {
+	if m.plan.network.Driver == "" {
 		return nil
 	}
-	init := netns.Init{
-		PID: m.process.PID, PidFD: m.process.PidFD, Tap: -1, User: m.userNamespace, Dir: m.c.dir.fd, DirPath: m.c.dir.path,
+	m.driver, err = m.plan.network.Launch(netns.Place{Dir: m.c.dir.fd, DirPath: m.c.dir.path, OwnUser: m.userNamespace >= 0})
+	return err
+}
+
+// network hands the container to the driver.
+func (m *maker) network() error {
+	if m.driver == nil {
+		return nil
 	}
+	init := netns.Init{PID: m.process.PID, PidFD: m.process.PidFD, Tap: -1, User: m.userNamespace}
 	said, err := m.await(wordNetwork)
 	if err != nil {
 		return err
@@ -144,8 +150,7 @@ func (m *maker) network() error {
 		init.Tap = said.fds[0]
 		defer unix.Close(init.Tap)
 	}
-	m.driver, err = p.Start(init)
-	return err
+	return m.driver.Give(init)
 }
 
 // childOf returns the first child of a process; see proc_tid_children(5).

@@ -4,18 +4,19 @@ package netns
 
 import "net/netip"
 
-// The descriptors that mycr-net is started with.
+// The descriptors that mycr-net is started with; those of init come later, see AwaitInit.
 const (
 	HelperConfigFD  = 3 // sealed memfd with one HelperConfig in JSON
-	HelperTapFD     = 4 // TAP device, IFF_TAP|IFF_NO_PI, with or without IFF_VNET_HDR; addresses, routes and MTU are set
+	HelperTapFD     = 4 // of init: TAP device, IFF_TAP|IFF_NO_PI, with or without IFF_VNET_HDR; addresses, routes and MTU are set
 	HelperReadyFD   = 5 // pipe for one line, a HelperReady in JSON
-	HelperPidfdFD   = 6 // the container's init; when it ends, mycr-net ends
+	HelperPidfdFD   = 6 // of init: itself; when it ends, mycr-net ends
 	HelperControlFD = 7 // listening unix socket of type SOCK_SEQPACKET for HelperRequest
+	HelperInitFD    = 8 // unix socket of type SOCK_SEQPACKET for AwaitInit
 )
 
 // HelperVersion changes with the meaning of anything here: mycr and mycr-net
 // have to be of one build.
-const HelperVersion = "1"
+const HelperVersion = "2"
 
 // HelperConfig is what mycr tells mycr-net about one container's network.
 type HelperConfig struct {

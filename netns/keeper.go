@@ -22,13 +22,13 @@ const keeperWord = "keeper"
 // IsKeeper tells whether the arguments are those of a keeper.
 func IsKeeper(args []string) bool { return len(args) == 2 && args[1] == keeperWord }
 
-// keeperUserFD is the container's user namespace, a further descriptor of a keeper.
-const keeperUserFD = HelperControlFD + 1
+// keeperUserFD is the container's user namespace: a keeper has no device.
+const keeperUserFD = HelperTapFD
 
 // keeperOrders are all that a keeper needs to know.
 type keeperOrders struct {
 	Plan    Plan
-	Init    int    // pid
+	Init    int    `json:"-"` // pid, known later
 	Dir     string // the container's state directory; a driver finds names in it from a user namespace in which nobody can look into the keeper
 	OwnUser bool   // it has a user namespace of its own
 }
@@ -97,6 +97,9 @@ func (k *keeper) begin() error {
 		<-k.signals
 		unix.Write(k.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0})
 	}()
+	if k.orders.Init, err = AwaitInit(); err != nil {
+		return err
+	}
 	return k.start()
 }
 

@@ -15,13 +15,11 @@ import (
 	"mycr/linux"
 )
 
-// Init is the container's init as its parent has it.
-type Init struct {
-	PID, PidFD int    // of the process that is mycr in there: it executed a program there, so that root of its namespace may look into it
-	Tap        int    // of Up, or -1
-	User       int    // its user namespace, for the other drivers; -1 where it is the caller's
-	Dir        int    // the container's state directory
-	DirPath    string // the same, for an error's words
+// Place is where a driver is started.
+type Place struct {
+	Dir     int    // the container's state directory
+	DirPath string // the same, for an error's words
+	OwnUser bool   // the container has a user namespace of its own
 }
 
 // ControlName is the socket of mycr-net in a container's state directory.
@@ -52,25 +50,23 @@ type Running struct {
 type Starting struct {
 	plan     *Plan
 	keeper   linux.Child
+	init     int // our end of the socket that takes init to it
 	ready    int
 	deadline time.Time
 	patience time.Duration
 	ended    bool // and waited for
 }
 
-// Start starts the driver of the plan, which goes on while the container is
-// being built, and until its init ends.
-func (p *Plan) Start(init Init) (_ *Starting, err error) {
-	s := &Starting{plan: p, ready: -1, patience: p.Timeout}
-	s.deadline = time.Now().Add(p.Timeout)
+// Launch starts the process that will be the network of a container, or will keep it, while that
+// container is being made. It waits for Give, and goes on until the container's init ends.
+func (p *Plan) Launch(place Place) (_ *Starting, err error) {
+	s := &Starting{plan: p, init: -1, ready: -1, patience: p.Timeout}
 	files := files{}
 	defer files.close()
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("network driver %s: %w", p.name(), err)
-			if s.ready >= 0 {
-				unix.Close(s.ready)
-			}
+			s.close()
 		}
 	}()
 	var pipe [2]int
@@ -78,46 +74,33 @@ func (p *Plan) Start(init Init) (_ *Starting, err error) {
 		return nil, fmt.Errorf("make a pipe: %w", err)
 	}
 	s.ready = pipe[0]
-	path, argv := linux.ExePath(), []string{"mycr", keeperWord}
+	defer unix.Close(pipe[1])
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("make a socket pair: %w", err)
+	}
+	s.init = pair[0]
+	defer unix.Close(pair[1])
+	control, err := p.control(place)
+	if err != nil {
+		return nil, err
+	}
+	if control != place.Dir {
+		defer closeFD(control)
+	}
+	path, argv, config := linux.ExePath(), []string{"mycr", keeperWord}, any(keeperOrders{Plan: *p, OwnUser: place.OwnUser, Dir: place.DirPath})
 	if path == "" { // deleted
 		path = "/proc/self/exe"
 	}
-	var config any = keeperOrders{Plan: *p, Init: init.PID, OwnUser: init.User >= 0, Dir: init.DirPath}
-	control := -1
 	if p.Driver == Internal {
-		path, argv = p.Path, []string{"mycr-net", p.Config.Version}
 		c := p.Config
 		c.MAC = deviceMAC.String()
-		config = c
-		if control, err = listen(init); err != nil {
-			unix.Close(pipe[1])
-			return nil, err
-		}
-		defer unix.Close(control)
+		path, argv, config = p.Path, []string{"mycr-net", p.Config.Version}, c
 	}
-	switch {
-	case p.Driver == Slirp && len(p.Config.Ports) > 0:
-		if path := slirpSocket(init.DirPath); len(path) > 107 {
-			unix.Close(pipe[1])
-			return nil, refuse("--root with a shorter path, or --network internal", "its API socket %s: a path of %d bytes, 107 are possible (unix(7))", path, len(path))
-		}
-		control = init.Dir
-	case p.Driver == Pasta:
-		if control, err = fifo(init); err != nil {
-			unix.Close(pipe[1])
-			return nil, err
-		}
-		defer unix.Close(control)
+	if err := files.config(config); err != nil {
+		return nil, err
 	}
-	list := []int{init.Tap, pipe[1], init.PidFD, control}
-	if p.Driver != Internal {
-		list = append(list, init.User)
-	}
-	if err = files.config(config); err == nil {
-		err = files.add(list...)
-	}
-	unix.Close(pipe[1])
-	if err != nil {
+	if err := files.add(-1, pipe[1], -1, control, pair[1]); err != nil {
 		return nil, err
 	}
 	stderr := -1
@@ -130,19 +113,48 @@ func (p *Plan) Start(init Init) (_ *Starting, err error) {
 	return s, nil
 }
 
+// control makes what the driver is spoken to by: mycr-net's socket, the directory of slirp4netns' one,
+// pasta's FIFO; -1 where nobody speaks to it.
+func (p *Plan) control(place Place) (int, error) {
+	switch {
+	case p.Driver == Internal:
+		return listen(place)
+	case p.Driver == Pasta:
+		return fifo(place)
+	case p.Driver == Slirp && len(p.Config.Ports) > 0:
+		if path := slirpSocket(place.DirPath); len(path) > 107 {
+			return -1, refuse("--root with a shorter path, or --network internal", "its API socket %s: a path of %d bytes, 107 are possible (unix(7))", path, len(path))
+		}
+		return place.Dir, nil
+	}
+	return -1, nil
+}
+
+func (s *Starting) close() {
+	closeFD(s.init)
+	closeFD(s.ready)
+	s.init, s.ready = -1, -1
+}
+
+func closeFD(fd int) {
+	if fd >= 0 {
+		unix.Close(fd)
+	}
+}
+
 // listen makes the socket at which mycr-net takes requests, in the state
 // directory of the container, which only its owner can enter.
-func listen(init Init) (int, error) {
+func listen(place Place) (int, error) {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return -1, fmt.Errorf("make its socket: %w", err)
 	}
-	if err = unix.Bind(fd, controlAddress(init.Dir)); err == nil {
+	if err = unix.Bind(fd, controlAddress(place.Dir)); err == nil {
 		err = unix.Listen(fd, 16)
 	}
 	if err != nil {
 		unix.Close(fd)
-		return -1, fmt.Errorf("listen at %s/%s: %w", init.DirPath, ControlName, err)
+		return -1, fmt.Errorf("listen at %s/%s: %w", place.DirPath, ControlName, err)
 	}
 	return fd, nil
 }
@@ -151,13 +163,13 @@ func listen(init Init) (int, error) {
 // can look into its parent's descriptors.
 const readyName = "ready"
 
-func fifo(init Init) (int, error) {
-	if err := unix.Mkfifoat(init.Dir, readyName, 0o600); err != nil {
-		return -1, fmt.Errorf("make the FIFO %s/%s: %w", init.DirPath, readyName, err)
+func fifo(place Place) (int, error) {
+	if err := unix.Mkfifoat(place.Dir, readyName, 0o600); err != nil {
+		return -1, fmt.Errorf("make the FIFO %s/%s: %w", place.DirPath, readyName, err)
 	}
-	fd, err := unix.Openat(init.Dir, readyName, unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	fd, err := unix.Openat(place.Dir, readyName, unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return -1, fmt.Errorf("open %s/%s: %w", init.DirPath, readyName, err)
+		return -1, fmt.Errorf("open %s/%s: %w", place.DirPath, readyName, err)
 	}
 	return fd, nil
 }
@@ -217,9 +229,7 @@ func (s *Starting) Wait(dir, init int) (*Record, error) {
 
 // Abort ends a driver whose container could not be made.
 func (s *Starting) Abort() {
-	if s.ready >= 0 {
-		unix.Close(s.ready)
-	}
+	s.close()
 	pidfd := s.keeper.PidFD
 	if s.ended {
 		unix.Close(pidfd)

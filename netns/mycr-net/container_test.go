@@ -86,6 +86,15 @@ func launchAs(t testing.TB, change func(*netns.HelperConfig), as func(start func
 	return launchWith(t, config, config, as)
 }
 
+func socketPair(t testing.TB) (ours, theirs *os.File) {
+	t.Helper()
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return os.NewFile(uintptr(pair[0]), "ours"), os.NewFile(uintptr(pair[1]), "theirs")
+}
+
 // launchWith makes the device by one configuration and starts mycr-net with
 // another.
 func launchWith(t testing.TB, device, config netns.HelperConfig, as func(start func() error) error) *container {
@@ -112,12 +121,19 @@ func launchWith(t testing.TB, device, config netns.HelperConfig, as func(start f
 	if err != nil {
 		t.Fatal(err)
 	}
+	ours, theirs := socketPair(t)
+	defer ours.Close()
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
 	c.helper = &exec.Cmd{
 		Path:       "/proc/self/exe",
 		Args:       []string{helperName, netns.HelperVersion},
 		Dir:        "/",
 		Env:        helperEnvironment(),
-		ExtraFiles: []*os.File{configFile(t, c.config), tap, writable, init, listener},
+		ExtraFiles: []*os.File{configFile(t, c.config), null, writable, null, listener, theirs},
 	}
 	if os.Getenv("MYCR_NET_STDERR") != "" {
 		c.helper.Stderr = os.Stderr
@@ -127,7 +143,11 @@ func launchWith(t testing.TB, device, config netns.HelperConfig, as func(start f
 	}
 	t.Cleanup(func() { c.helper.Process.Kill(); c.helper.Wait() })
 	writable.Close()
+	theirs.Close()
 	defer readable.Close()
+	if err := unix.Sendmsg(int(ours.Fd()), []byte("1"), unix.UnixRights(int(init.Fd()), int(tap.Fd())), nil, unix.MSG_NOSIGNAL); err != nil {
+		t.Fatal(err)
+	}
 	line, err := io.ReadAll(readable) // until it is closed
 	if err != nil {
 		t.Fatalf("mycr-net said nothing: %v", err)

@@ -72,7 +72,7 @@ func tell(ready *os.File, message netns.HelperReady) error {
 
 // start does everything that may fail.
 func start() (*network, error) {
-	for fd := netns.HelperConfigFD; fd <= netns.HelperControlFD; fd++ {
+	for fd := netns.HelperConfigFD; fd <= netns.HelperInitFD; fd++ {
 		if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC); err != nil {
 			return nil, &hintError{fmt.Errorf("descriptor %d: %w", fd, err), "mycr-net is started by mycr; type mycr run --network internal"}
 		}

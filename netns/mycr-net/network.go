@@ -53,11 +53,19 @@ func newNetwork(config *netns.HelperConfig) (*network, error) {
 		return nil, err
 	}
 	n := &network{config: config, policy: policy.New(config), ended: make(chan struct{})}
+	n.stack = newStack()
+	if err := tune(n.stack); err != nil {
+		return nil, err
+	}
+	// All this was while the container had no device yet.
+	if _, err := netns.AwaitInit(); err != nil {
+		return nil, err
+	}
 	var err error
 	if n.link, err = openLink(config); err != nil {
 		return nil, err
 	}
-	if n.stack, err = newStack(config, n.link); err != nil {
+	if err := attach(n.stack, config, n.link); err != nil {
 		return nil, err
 	}
 	n.most, n.mostFlows = descriptors()
@@ -107,17 +115,20 @@ func openLink(config *netns.HelperConfig) (*link.Endpoint, error) {
 	return e, nil
 }
 
-// newStack makes a stack that takes every packet as its own.
-func newStack(config *netns.HelperConfig, endpoint stack.LinkEndpoint) (*stack.Stack, error) {
+func newStack() *stack.Stack {
 	// What is for the loopback is dropped otherwise, and is to be refused.
 	v4 := ipv4.NewProtocolWithOptions(ipv4.Options{AllowExternalLoopbackTraffic: true})
 	v6 := ipv6.NewProtocolWithOptions(ipv6.Options{AllowExternalLoopbackTraffic: true})
-	s := stack.New(stack.Options{
+	return stack.New(stack.Options{
 		NetworkProtocols:   []stack.NetworkProtocolFactory{v4, v6},
 		TransportProtocols: []stack.TransportProtocolFactory{tcp.NewProtocol, udp.NewProtocol, icmp.NewProtocol4, icmp.NewProtocol6},
 	})
+}
+
+// attach makes a device from which every packet is taken as the stack's own.
+func attach(s *stack.Stack, config *netns.HelperConfig, endpoint stack.LinkEndpoint) error {
 	if err := s.CreateNIC(nic, endpoint); err != nil {
-		return nil, fmt.Errorf("the user-space stack: %s", err)
+		return fmt.Errorf("the user-space stack: %s", err)
 	}
 	for _, address := range append([]netip.Addr{config.Gateway4, config.Gateway6}, config.DNS...) {
 		if !address.IsValid() {
@@ -127,7 +138,7 @@ func newStack(config *netns.HelperConfig, endpoint stack.LinkEndpoint) (*stack.S
 			Protocol:          protocolOf(address),
 			AddressWithPrefix: tcpip.AddrFromSlice(address.AsSlice()).WithPrefix(),
 		}, stack.AddressProperties{}); err != nil {
-			return nil, fmt.Errorf("the user-space stack: address %s: %s", address, err)
+			return fmt.Errorf("the user-space stack: address %s: %s", address, err)
 		}
 	}
 	s.SetRouteTable([]tcpip.Route{
@@ -135,12 +146,12 @@ func newStack(config *netns.HelperConfig, endpoint stack.LinkEndpoint) (*stack.S
 		{Destination: header.IPv6EmptySubnet, NIC: nic},
 	})
 	if err := s.SetPromiscuousMode(nic, true); err != nil { // receives for every address
-		return nil, fmt.Errorf("the user-space stack: %s", err)
+		return fmt.Errorf("the user-space stack: %s", err)
 	}
 	if err := s.SetSpoofing(nic, true); err != nil { // sends from every address
-		return nil, fmt.Errorf("the user-space stack: %s", err)
+		return fmt.Errorf("the user-space stack: %s", err)
 	}
-	return s, tune(s)
+	return nil
 }
 
 // serveNames answers queries on the addresses that the container's resolv.conf
