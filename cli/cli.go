@@ -53,7 +53,7 @@ type about struct {
 // names are all commands, in the order of help.
 var names = [...]string{
 	"do", "run", "create", "start", "exec", "kill", "delete", "state", "list", "ps", "stats", "events",
-	"update", "pause", "resume", "port", "publish", "spec", "features", "checkpoint", "restore", "help",
+	"update", "pause", "resume", "port", "publish", "spec", "features", "install", "checkpoint", "restore", "help",
 }
 
 // named returns the command of that name, nil if there is none.
@@ -97,6 +97,8 @@ func named(word string) command {
 		return &spec{}
 	case "features":
 		return &featuresOf{}
+	case "install":
+		return &install{}
 	case "help":
 		return &help{}
 	case "checkpoint", "restore":

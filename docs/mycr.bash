@@ -11,8 +11,8 @@ _mycr() {
 		esac
 	done
 	case $command in
-	"") COMPREPLY=($(compgen -W "do run create start exec kill delete state list ps stats events update pause resume port publish spec features checkpoint restore help --root --log --log-format --log-level --debug --systemd-cgroup --cgroup-manager --rootless --criu --version" -- "$cur")); return ;;
-	help) COMPREPLY=($(compgen -W "do run create start exec kill delete state list ps stats events update pause resume port publish spec features checkpoint restore help" -- "$cur")); return ;;
+	"") COMPREPLY=($(compgen -W "do run create start exec kill delete state list ps stats events update pause resume port publish spec features install checkpoint restore help --root --log --log-format --log-level --debug --systemd-cgroup --cgroup-manager --rootless --criu --version" -- "$cur")); return ;;
+	help) COMPREPLY=($(compgen -W "do run create start exec kill delete state list ps stats events update pause resume port publish spec features install checkpoint restore help" -- "$cur")); return ;;
 	do) flags="--bind --ro-bind --volume --tmpfs --setenv --chdir --hostname --proc --memory --cpus --pids-limit --network --publish --dns --dns-search --add-host --mtu --subnet --ipv6 --host-loopback --allow-metadata --allow-host --allow-net --deny-net --network-timeout --root --log --log-format --log-level --debug --systemd-cgroup --cgroup-manager --rootless --criu" ;;
 	run) flags="--bundle --pid-file --console-socket --pidfd-socket --no-pivot --no-new-keyring --trust-annotations --preserve-fds --network --publish --dns --dns-search --add-host --mtu --subnet --ipv6 --host-loopback --allow-metadata --allow-host --allow-net --deny-net --network-timeout --detach --keep --no-subreaper --root --log --log-format --log-level --debug --systemd-cgroup --cgroup-manager --rootless --criu" ;;
 	create) flags="--bundle --pid-file --console-socket --pidfd-socket --no-pivot --no-new-keyring --trust-annotations --preserve-fds --network --publish --dns --dns-search --add-host --mtu --subnet --ipv6 --host-loopback --allow-metadata --allow-host --allow-net --deny-net --network-timeout --root --log --log-format --log-level --debug --systemd-cgroup --cgroup-manager --rootless --criu" ;;
@@ -32,6 +32,7 @@ _mycr() {
 	publish) flags="--root --log --log-format --log-level --debug --systemd-cgroup --cgroup-manager --rootless --criu" ids=1 ;;
 	spec) flags="--bundle --rootless --memory --memory-swap --cpus --pids-limit --hostname --read-only --cap-add --cap-drop --user --env --workdir --volume --tty --root --log --log-format --log-level --debug --systemd-cgroup --cgroup-manager --criu" ;;
 	features) flags="--root --log --log-format --log-level --debug --systemd-cgroup --cgroup-manager --rootless --criu" ;;
+	install) flags="--podman --docker --containerd --print --remove --file --root --log --log-format --log-level --debug --systemd-cgroup --cgroup-manager --rootless --criu" ;;
 	checkpoint) flags="--root --log --log-format --log-level --debug --systemd-cgroup --cgroup-manager --rootless --criu" ids=1 ;;
 	restore) flags="--lsm-mount-context --root --log --log-format --log-level --debug --systemd-cgroup --cgroup-manager --rootless --criu" ids=1 ;;
 	esac
