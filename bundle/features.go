@@ -37,7 +37,7 @@ func Features(version string) *features.Features {
 			Seccomp:      seccompFeatures(yes),
 			Apparmor:     &features.Apparmor{Enabled: yes},
 			Selinux:      &features.Selinux{Enabled: yes},
-			IntelRdt:     &features.IntelRdt{Enabled: no},
+			IntelRdt:     &features.IntelRdt{Enabled: no, Schemata: no, Monitoring: no},
 			MemoryPolicy: &features.MemoryPolicy{
 				Modes: []string{"MPOL_BIND", "MPOL_DEFAULT", "MPOL_INTERLEAVE", "MPOL_LOCAL", "MPOL_PREFERRED",
 					"MPOL_PREFERRED_MANY", "MPOL_WEIGHTED_INTERLEAVE"},
@@ -46,7 +46,8 @@ func Features(version string) *features.Features {
 			MountExtensions: &features.MountExtensions{IDMap: &features.IDMap{Enabled: yes}},
 			NetDevices:      &features.NetDevices{Enabled: no},
 		},
-		Annotations: map[string]string{"mycr.version": version},
+		// Engines ask under runc's name whether there are checkpoint and restore.
+		Annotations: map[string]string{"mycr.version": version, "org.opencontainers.runc.checkpoint.enabled": "false"},
 		// Words that reach outside the container where they are obeyed.
 		PotentiallyUnsafeConfigAnnotations: []string{
 			"bundle",

@@ -150,6 +150,9 @@ func (s *session) parseCommand(word string, args []string) (c command, words []s
 	c.flags(f)
 	s.define(f)
 	err = f.Parse(normalise(f, args, a.first))
+	if _, missing := c.(*later); missing && errors.Is(err, pflag.ErrHelp) {
+		return c, nil, 0, nil // podman takes the status of checkpoint --help for an answer
+	}
 	if errors.Is(err, pflag.ErrHelp) {
 		return &help{}, []string{word}, 0, nil
 	}
