@@ -198,7 +198,7 @@ func TestWrongLinesAreRefused(t *testing.T) {
 
 func TestHelpAndVersionNeedNothingElse(t *testing.T) {
 	for line, want := range map[string]command{
-		"--help": &help{}, "-h": &help{}, "-help": &help{}, "run --help": &help{}, "checkpoint --help": &help{}, "restore -h": &help{},
+		"--help": &help{}, "-h": &help{}, "-help": &help{}, "run --help": &help{}, "checkpoint --help": &later{"checkpoint"}, "restore -h": &later{"restore"},
 		"exec -h": &help{}, "do --help": &help{}, "--version": &versionOf{}, "-v": &versionOf{}, "-version": &versionOf{},
 	} {
 		if _, c, _ := parseLine(t, line); !reflect.DeepEqual(c, want) {
