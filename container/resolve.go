@@ -179,6 +179,7 @@ func (p *plan) decideRootfs(o *CreateOptions) (err error) {
 	facts := p.facts.rootfs
 	facts.UserNamespace, facts.NewUserNamespace = p.inUserNamespace(), p.userns.User == userns.UserNew
 	facts.Privileged = p.facts.ids.UID == 0 && p.facts.initial
+	facts.OwnsMounts = p.facts.ownsMounts
 	facts.OwnNetwork = p.userns.Owns(unix.CLONE_NEWNET)
 	facts.OwnCgroup = p.userns.Owns(unix.CLONE_NEWCGROUP)
 	facts.OwnIPC = p.userns.Owns(unix.CLONE_NEWIPC)

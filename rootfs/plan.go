@@ -138,6 +138,8 @@ type Facts struct {
 	UserNamespace    bool // the container lives in a user namespace that is not the first one
 	NewUserNamespace bool // and it is made with this container's mount namespace
 	Privileged       bool // the caller is root of the first user namespace
+	// OwnsMounts: the caller has root's rights over its own mount namespace, in whichever user namespace it is.
+	OwnsMounts bool
 
 	// A namespace is own where it belongs to the container's user namespace: made for this
 	// container, or joined together with the user namespace that owns it.

@@ -220,9 +220,10 @@ func (r *resolver) mountPoints(devices []specs.LinuxDevice) {
 // maxDescriptors is what one message on a socket carries, SCM_MAX_FD in the kernel.
 const maxDescriptors = 253
 
-// fromParent says which binds the parent opens. Real root's container in a user namespace has
-// none of root's rights over the directories that lead to a source: Kubernetes' volumes are below
-// directories of mode 0750.
+// fromParent says which binds the parent opens. A container in a user namespace of its own has none
+// of its caller's rights over the directories that lead to a source: Kubernetes' volumes are below
+// directories of mode 0750, and with podman --userns=nomap the files that podman gives are below one
+// of an id that the container does not have.
 func (r *resolver) fromParent() {
 	p := r.plan
 	for i := range p.Mounts {
@@ -230,7 +231,7 @@ func (r *resolver) fromParent() {
 			p.InParent++
 		}
 	}
-	if !r.facts.Privileged || !r.facts.NewUserNamespace {
+	if !r.facts.Privileged && !r.facts.OwnsMounts || !r.facts.NewUserNamespace {
 		return
 	}
 	for i := range p.Mounts {

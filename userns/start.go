@@ -61,6 +61,20 @@ func target(path string) (Target, error) {
 	return t, nil
 }
 
+// OwnsMounts tells whether the mount namespace of this process belongs to its user namespace, as that of podman's
+// processes does, and that of "unshare -Ur" does not.
+func OwnsMounts() bool {
+	t, err := target("/proc/self/ns/mnt")
+	if err != nil {
+		return false
+	}
+	unix.Close(t.FD)
+	if t.Owner >= 0 {
+		unix.Close(t.Owner)
+	}
+	return t.OwnerOwn
+}
+
 func inode(fd int) uint64 {
 	var st unix.Stat_t
 	if unix.Fstat(fd, &st) != nil {
