@@ -68,6 +68,7 @@ func (p *plan) gather(o *CreateOptions) error {
 		return err
 	}
 	f.network.New, f.network.Root = p.userns.New&unix.CLONE_NEWNET != 0, f.ids.UID == 0
+	f.network.RealRoot = f.network.Root && f.initial
 	netns.Gather(&o.Network, &f.network)
 	f.cgroup.ID, f.cgroup.Manager, f.cgroup.Trusted = o.ID, o.Manager, o.TrustAnnotations
 	return cgroupdelegate.Gather(p.spec, &f.cgroup, f.initial && f.ids.UID == 0)

@@ -29,8 +29,11 @@ func FindHelper(name string, dirs []string) (path string, looked []string) {
 	for _, dir := range dirs {
 		var st unix.Stat_t
 		path := dir + "/" + name
-		if SafeDirectory(dir, uint32(os.Getegid())) && unix.Stat(path, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFREG && unix.Access(path, unix.X_OK) == nil {
-			return path, nil
+		if unix.Stat(path, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFREG && unix.Access(path, unix.X_OK) == nil {
+			if SafeDirectory(dir, uint32(os.Getegid())) {
+				return path, nil
+			}
+			dir += " (where others can write)"
 		}
 		looked = append(looked, dir)
 	}

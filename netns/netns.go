@@ -83,6 +83,7 @@ func (o *Options) Any() string {
 type Facts struct {
 	New      bool      // the network namespace is created, neither joined nor the host's
 	Root     bool      // the effective uid is 0, here or in an engine's namespace
+	RealRoot bool      // and this is the first user namespace
 	NetAdmin bool      // the container's process may change its network
 	Hooks    bool      // there are hooks at create, which may make a network themselves
 	UIDs     []IDRange // mapped in the container

@@ -125,6 +125,16 @@ func able(driver string, o *Options, f *Facts) error {
 			}
 		}
 	}
+	if driver == Pasta {
+		if f.RealRoot {
+			return refuse("--network slirp4netns, or --network internal", "--network pasta: started by root it becomes nobody, who may not enter the container's network")
+		}
+		for i, port := range o.Ports {
+			if slices.ContainsFunc(o.Ports[:i], func(other Port) bool { return other.Protocol == port.Protocol && other.HostPort == port.HostPort }) {
+				return lacks(fmt.Sprintf("--publish of port %d at two addresses", port.HostPort))
+			}
+		}
+	}
 	if driver == Slirp {
 		for _, port := range o.Ports {
 			if port.Protocol == "udp" && !o.HostLoopback { // the answers go to the gateway, which then is closed
