@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -18,10 +19,12 @@ const podmanMark = "# Written by mycr install --podman, which writes all of it a
 
 // podmanGates are lists of runtimes that podman believes to have an ability,
 // with the names that it has in them by itself, of any version: who sets such a
-// list takes the place of that. See containers.conf(5).
-var podmanGates = [...]struct{ key, why, names string }{
-	{"runtime_supports_json", "errors come as JSON: podman's own exit statuses 126 and 127", "crun runc kata runsc youki krun ocijail"},
-	{"runtime_supports_nocgroups", "podman run --cgroups=disabled", "crun krun"},
+// list takes the place of that. containers.conf(5) calls the second one
+// runtime_supports_nocgroups, podman reads it without the last letter; a key
+// that is not known it passes over.
+var podmanGates = [...]struct{ key, also, why, names string }{
+	{"runtime_supports_json", "", "errors come as JSON: podman's own exit statuses 126 and 127", "crun runc kata runsc youki krun ocijail"},
+	{"runtime_supports_nocgroup", "runtime_supports_nocgroups", "podman run --cgroups=disabled", "crun krun"},
 }
 
 // podmanFile is a file of our own beside containers.conf, which podman has
@@ -56,7 +59,7 @@ func podmanText(exe string) ([]byte, error) {
 		"# Undo: mycr install --podman --remove\n\n[engine]\n# A list takes the place of podman's, so its names are here too.\n")
 	for _, gate := range podmanGates {
 		names := strings.Fields(gate.names)
-		err := podmanSettings(gate.key, func(_ string, list []string, more bool) {
+		err := podmanSettings(gate.key, gate.also, func(_ string, list []string, more bool) {
 			if !more {
 				names = nil
 			}
@@ -72,7 +75,12 @@ func podmanText(exe string) ([]byte, error) {
 				quoted = append(quoted, strconv.Quote(name))
 			}
 		}
-		fmt.Fprintf(&b, "# %s\n%s = [%s]\n", gate.why, gate.key, strings.Join(quoted, ", "))
+		fmt.Fprintf(&b, "# %s\n", gate.why)
+		for _, key := range [...]string{gate.key, gate.also} {
+			if key != "" {
+				fmt.Fprintf(&b, "%s = [%s]\n", key, strings.Join(quoted, ", "))
+			}
+		}
 	}
 	fmt.Fprintf(&b, "\n[engine.runtimes]\nmycr = [%s]\n", strconv.Quote(exe))
 	return []byte(b.String()), nil
@@ -96,8 +104,8 @@ func podmanConfigs() []string {
 	return list
 }
 
-// podmanSettings goes through all that set a list in engine.
-func podmanSettings(key string, found func(path string, list []string, more bool)) error {
+// podmanSettings goes through all that set a list in engine, by either name.
+func podmanSettings(key, also string, found func(path string, list []string, more bool)) error {
 	for _, path := range podmanConfigs() {
 		text, _, err := readConfiguration(path)
 		if err != nil {
@@ -111,12 +119,12 @@ func podmanSettings(key string, found func(path string, list []string, more bool
 			return fmt.Errorf("%s: %w", path, err)
 		}
 		for _, e := range entries {
-			if e.header || !e.is("engine", key) {
+			if e.header || !e.is("engine", key) && !e.is("engine", also) {
 				continue
 			}
 			list, more, err := tomlStrings(e.value)
 			if err != nil {
-				return fmt.Errorf("%s: line %d: %s: %w", path, e.line, key, err)
+				return fmt.Errorf("%s: line %d: %s: %w", path, e.line, e.path[1], err)
 			}
 			found(path, list, more)
 		}
@@ -128,10 +136,14 @@ func podmanSettings(key string, found func(path string, list []string, more bool
 // without mycr.
 func podmanNotes(written string) []string {
 	var notes []string
+	if dir, usual := os.Getenv("XDG_CONFIG_HOME"), filepath.Join(home(), ".config"); strings.HasPrefix(written, dir+"/") && dir != "" && dir != usual {
+		// podman 4.3 hands HOME on to conmon, and no more of what tells where the file is.
+		notes = append(notes, "podman cleans up without XDG_CONFIG_HOME, and looks for the runtime in "+usual)
+	}
 	files := podmanConfigs()
 	for _, gate := range podmanGates {
 		// What cannot be read was an error before.
-		_ = podmanSettings(gate.key, func(path string, list []string, more bool) {
+		_ = podmanSettings(gate.key, gate.also, func(path string, list []string, more bool) {
 			after := slices.Index(files, path) > slices.Index(files, written)
 			if after && slices.Contains(files, written) && !more && !slices.Contains(list, "mycr") {
 				notes = append(notes, fmt.Sprintf("%s comes later and sets engine.%s without mycr", path, gate.key))
