@@ -141,6 +141,24 @@ func TestContractNobodyHoldsStdio(t *testing.T) {
 	b.nothingLeft()
 }
 
+// The process that keeps a network is not one of those who hold it.
+func TestNetworkKeeperHoldsNoStdio(t *testing.T) {
+	eachDriver(t, func(t *testing.T, d driver) {
+		b := newBox(t)
+		dir := b.netBundle(set("process.terminal", true), pts, args("sleep", "300"))
+		console := receiveConsole(t, b.path("console"))
+		piped(t, b, "create", "--network", d.name, "--bundle", dir, "--console-socket", b.path("console"), "n1")
+		if master := <-console; master == nil {
+			t.Fatal("no terminal was sent")
+		}
+		piped(t, b, "start", "n1")
+		if s := b.network("n1"); s.Status != "running" {
+			t.Errorf("no keeper: %+v", s)
+		}
+		piped(t, b, "delete", "--force", "n1")
+	})
+}
+
 // conmon and the shim are subreapers, as this test is, and wait for the pids in the pid files.
 func TestContractInitIsTheSubreapers(t *testing.T) {
 	for name, edits := range map[string][]edit{

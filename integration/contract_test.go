@@ -227,6 +227,8 @@ func TestContractQuestions(t *testing.T) {
 		{engine: "containerd", means: "restore, a single dash", line: "restore --detach --pid-file p -no-subreaper --bundle b c1", status: 1, stderr: "^mycr: restore: "},
 		{engine: "podman", means: "restore", line: "restore --bundle b --pid-file p --no-pivot --no-new-keyring --detach --image-path p --work-path w --tcp-established --lsm-mount-context=l c1", status: 1, stderr: "^mycr: restore: "},
 		{engine: "podman", means: "checkpoint", line: "checkpoint --image-path p --work-path w --leave-running --leave-running --file-locks c1", status: 1, stderr: "^mycr: checkpoint: "},
+		{engine: "conmon-rs", means: "all globals twice", line: "--systemd-cgroup --root=ROOT --systemd-cgroup --root=ROOT state c1", status: 1, stderr: noContainer},
+		{engine: "podman", means: "a number for a signal, and no container", line: "kill c1 15", bare: true, status: 1, stderr: noContainer},
 		{engine: "docker", means: "version", line: "--version", stdout: `^mycr version [^ \n]+\ncommit: [^\n]+\nspec: [0-9.]+\n$`},
 		{engine: "a person", means: "version", line: "-v", stdout: "^mycr version "},
 		{engine: "a person", means: "version", line: "-version", stdout: "^mycr version "},
