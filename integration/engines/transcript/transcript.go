@@ -17,7 +17,8 @@
 // is its exit status when that is not 0. "…" in a line stands for anything in that line, and as a line for any number
 // of lines. "[WORD] " before a line says that it holds only there: the words are what Parse's caller knows, runtimes
 // and Debian's suites. Where a line holds for one runtime only, a comment "# differs: " below the command gives the
-// reason. A line ": short" below a section's name puts it into the short run, ": not on WORD: REASON" skips it there.
+// reason. A line ": short" below a section's name puts it into the short run, ": short on SUITE" into that suite's only,
+// and ": not on WORD: REASON" skips it there.
 package transcript
 
 import (
@@ -35,8 +36,9 @@ type Transcript struct {
 
 // A Section is what is one test.
 type Section struct {
-	Name  string
-	Short bool
+	Name string
+	// Short are the suites in whose short run it is.
+	Short []string
 	// NotOn has the reason for each word with which the section is skipped.
 	NotOn map[string]string
 	Steps []Step
@@ -77,7 +79,7 @@ func Parse(text string, runtimes, suites []string) (*Transcript, error) {
 			step.Differs = strings.TrimPrefix(text, "# differs: ")
 		case strings.HasPrefix(text, "#"), text == "":
 		case step == nil:
-			if len(t.Sections) == 0 || !t.Sections[len(t.Sections)-1].option(text, words) {
+			if len(t.Sections) == 0 || !t.Sections[len(t.Sections)-1].option(text, runtimes, suites) {
 				return nil, fail(number, "%q is below no command", text)
 			}
 		case strings.HasPrefix(text, "> ") || text == ">":
@@ -113,14 +115,18 @@ func (t *Transcript) steps() []Step {
 }
 
 // option takes a line below the section's name, and says whether it is one.
-func (s *Section) option(text string, words []string) bool {
+func (s *Section) option(text string, runtimes, suites []string) bool {
 	if text == ": short" {
-		s.Short = true
+		s.Short = suites
 		return true
+	}
+	if suite, found := strings.CutPrefix(text, ": short on "); found {
+		s.Short = append(s.Short, suite)
+		return slices.Contains(suites, suite)
 	}
 	rest, found := strings.CutPrefix(text, ": not on ")
 	word, reason, complete := strings.Cut(rest, ": ")
-	if !found || !complete || !slices.Contains(words, word) {
+	if !found || !complete || !slices.Contains(runtimes, word) && !slices.Contains(suites, word) {
 		return false
 	}
 	s.NotOn[word] = reason

@@ -3,6 +3,7 @@
 package transcript
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -25,6 +26,7 @@ hello
 [mycr] ? 3
 [crun bookworm] ? 4
 == two
+: short on trixie
 : not on bookworm: it has none
 $ third
 `
@@ -38,7 +40,7 @@ func TestTranscript(t *testing.T) {
 		t.Fatalf("%+v", parsed)
 	}
 	one, two := parsed.Sections[0], parsed.Sections[1]
-	if !one.Short || two.Short || one.Name != "one" || two.NotOn["bookworm"] != "it has none" {
+	if !slices.Equal(one.Short, suites) || !slices.Equal(two.Short, []string{"trixie"}) || one.Name != "one" || two.NotOn["bookworm"] != "it has none" {
 		t.Errorf("%+v", parsed.Sections)
 	}
 	step := one.Steps[0]
@@ -61,6 +63,7 @@ func TestRefused(t *testing.T) {
 	for name, text := range map[string]string{
 		"output of no command":       "hello\n",
 		"unknown option":             "== one\n: quick\n$ true\n",
+		"short on unknown suite":     "== one\n: short on sid\n$ true\n",
 		"unknown suite":              "== one\n: not on sid: why\n$ true\n",
 		"skipped without a reason":   "== one\n: not on trixie\n$ true\n",
 		"unknown word":               "$ true\n[youki] a\n",
