@@ -207,5 +207,14 @@ func countWords(word string, a *about, n int) error {
 	return nil
 }
 
-// root opens the directory of states.
+// openRoot opens the directory of states.
 func (s *session) openRoot() (*container.Root, error) { return container.OpenRoot(s.root) }
+
+// load opens the state of a container.
+func (s *session) load(id string) (*container.Container, error) {
+	root, err := s.openRoot()
+	if err != nil {
+		return nil, err
+	}
+	return root.Load(id)
+}

@@ -38,11 +38,7 @@ func (e *events) run(s *session, args []string) (int, error) {
 	if e.interval <= 0 {
 		return 1, errors.New("duration interval must be greater than 0")
 	}
-	root, err := s.openRoot()
-	if err != nil {
-		return 1, err
-	}
-	c, err := root.Load(args[0])
+	c, err := s.load(args[0])
 	if err != nil {
 		return 1, err
 	}

@@ -65,11 +65,7 @@ func (e *execute) run(s *session, args []string) (int, error) {
 	if err := e.check(args); err != nil {
 		return 1, wrongUsage(err, "mycr exec --help")
 	}
-	root, err := s.openRoot()
-	if err != nil {
-		return execFailed, err
-	}
-	c, err := root.Load(args[0])
+	c, err := s.load(args[0])
 	if err != nil {
 		return execFailed, err
 	}

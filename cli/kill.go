@@ -36,11 +36,7 @@ func (k *kill) run(s *session, args []string) (int, error) {
 	if len(args) == 2 {
 		word = args[1]
 	}
-	root, err := s.openRoot()
-	if err != nil {
-		return 1, err
-	}
-	c, err := root.Load(args[0])
+	c, err := s.load(args[0])
 	if err != nil {
 		return 1, err
 	}

@@ -132,11 +132,7 @@ func (*port) about() about {
 func (*port) flags(*pflag.FlagSet) {}
 
 func (*port) run(s *session, args []string) (int, error) {
-	root, err := s.openRoot()
-	if err != nil {
-		return 1, err
-	}
-	c, err := root.Load(args[0])
+	c, err := s.load(args[0])
 	if err != nil {
 		return 1, err
 	}

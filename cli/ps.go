@@ -28,11 +28,7 @@ func (p *ps) run(s *session, args []string) (int, error) {
 	if !oneOf(p.format, "table json") {
 		return 1, fmt.Errorf("invalid format option: --format %q is none of table, json", p.format)
 	}
-	root, err := s.openRoot()
-	if err != nil {
-		return 1, err
-	}
-	c, err := root.Load(args[0])
+	c, err := s.load(args[0])
 	if err != nil {
 		return 1, err
 	}

@@ -20,11 +20,7 @@ func (*state) about() about {
 func (*state) flags(*pflag.FlagSet) {}
 
 func (*state) run(s *session, args []string) (int, error) {
-	root, err := s.openRoot()
-	if err != nil {
-		return 1, err
-	}
-	c, err := root.Load(args[0])
+	c, err := s.load(args[0])
 	if err != nil {
 		return 1, err
 	}
