@@ -111,6 +111,16 @@ func piped(t *testing.T, b *box, words ...string) {
 	}
 }
 
+// keepTerminal keeps what a console socket has received open for as long as the test runs: without its other end a
+// terminal is none.
+func keepTerminal(t *testing.T, master *os.File) {
+	t.Helper()
+	if master == nil {
+		t.Fatal("no terminal was sent")
+	}
+	t.Cleanup(func() { master.Close() })
+}
+
 // containerd reads the runtime's output to its end before it goes on: of what has a terminal nobody keeps it, and
 // later commands leave nobody behind either.
 func TestContractNobodyHoldsStdio(t *testing.T) {
@@ -120,16 +130,12 @@ func TestContractNobodyHoldsStdio(t *testing.T) {
 	b.snapshot()
 	console := receiveConsole(t, b.path("console"))
 	piped(t, b, "create", "--bundle", terminal, "--console-socket", b.path("console"), "c1")
-	if master := <-console; master == nil {
-		t.Fatal("no terminal was sent")
-	}
+	keepTerminal(t, <-console)
 	piped(t, b, "start", "c1")
 	os.Remove(b.path("console"))
 	console = receiveConsole(t, b.path("console"))
 	piped(t, b, "exec", "-d", "--console-socket="+b.path("console"), "--tty", "--pid-file="+b.path("pid"), "c1", "sleep", "300")
-	if master := <-console; master == nil {
-		t.Fatal("no terminal was sent")
-	}
+	keepTerminal(t, <-console)
 	piped(t, b, "ps", "--format", "json", "c1")
 	b.must("create", "--bundle", plain, "c2")
 	piped(t, b, "start", "c2")
@@ -148,9 +154,7 @@ func TestNetworkKeeperHoldsNoStdio(t *testing.T) {
 		dir := b.netBundle(set("process.terminal", true), pts, args("sleep", "300"))
 		console := receiveConsole(t, b.path("console"))
 		piped(t, b, "create", "--network", d.name, "--bundle", dir, "--console-socket", b.path("console"), "n1")
-		if master := <-console; master == nil {
-			t.Fatal("no terminal was sent")
-		}
+		keepTerminal(t, <-console)
 		piped(t, b, "start", "n1")
 		if s := b.network("n1"); s.Status != "running" {
 			t.Errorf("no keeper: %+v", s)

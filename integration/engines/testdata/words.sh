@@ -7,11 +7,10 @@
 
 # eventually PATTERN COMMAND...: does it again until its output has a line that matches, and shows that output.
 eventually() {
-    local pattern=$1 output tries=0
+    local pattern=$1 output end=$((SECONDS + 180))
     shift
     until output=$("$@" 2>&1) && grep -q -e "$pattern" <<<"$output"; do
-        tries=$((tries + 1))
-        [ $tries -lt 100 ] || { echo "it never came to this: $pattern"; echo "$output"; return 1; }
+        [ $SECONDS -lt $end ] || { echo "it never came to this: $pattern"; echo "$output"; return 1; }
         sleep 0.5
     done
     echo "$output"
