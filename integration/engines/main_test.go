@@ -35,6 +35,9 @@ func testMain(m *testing.M) int {
 		return m.Run()
 	}
 	testbed.Hang = 4 * time.Minute // an emulated machine with other work beside it
+	if all {
+		testbed.Hang = 25 * time.Minute // two hundred times podman in one line
+	}
 	if err := prepare(); err != nil {
 		fmt.Fprintln(os.Stderr, "engines:", err)
 		return 1
