@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 )
 
 // What cannot be done as asked is refused before anything is made, by name.
@@ -123,6 +124,24 @@ func TestHostCgroupsAndSysAdmin(t *testing.T) {
 	_, err := Resolve(&spec, "/bundle", f)
 	if err == nil || !strings.Contains(err.Error(), "a bind of the host's cgroups") {
 		t.Errorf("%v", err)
+	}
+}
+
+// A bind of the host's /sys is what it is in every spelling.
+func TestHostSysSpellings(t *testing.T) {
+	for _, source := range []string{"/sys", "/sys/", "//sys", "/sys/.", "/proc/../sys"} {
+		spec := captured(t, "runc")
+		spec.Mounts = []specs.Mount{bindMount(source, "/sys", "rw")}
+		if !wantsHostSys(&spec) {
+			t.Errorf("%s: its directories are not looked for", source)
+		}
+		plan, err := Resolve(&spec, "/bundle", rootless())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m := plan.Mounts[0]; m.Kind != KindHostSys || m.TreeSet&unix.MOUNT_ATTR_RDONLY == 0 {
+			t.Errorf("%s: %+v", source, m)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ package rootfs
 import (
 	"errors"
 	"os"
+	"path"
 	"slices"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -21,6 +22,9 @@ import (
 // by one, on a tmpfs, without those.
 
 const hostSys = "/sys"
+
+// isHostSys tells whether a source is it, however it is written.
+func isHostSys(source string) bool { return path.Clean(source) == hostSys }
 
 // usersOwn are the directories of /sys/fs in which file systems have files of an ordinary user: cgroup2
 // those that are delegated to him, fusectl those of his mounts (fs/fuse/control.c).
@@ -77,7 +81,7 @@ func wantsHostSys(spec *specs.Spec) bool {
 		return ns.Type == specs.NetworkNamespace && ns.Path == ""
 	})
 	return slices.ContainsFunc(spec.Mounts, func(m specs.Mount) bool {
-		return m.Source == hostSys || m.Type == "sysfs" && !own
+		return isHostSys(m.Source) || m.Type == "sysfs" && !own
 	})
 }
 
@@ -95,7 +99,7 @@ func (r *resolver) sys(m *Mount) {
 // bindsHostSys tells whether m binds the host's /sys on the container's with all that is below it:
 // runc spec --rootless does it.
 func (r *resolver) bindsHostSys(m *Mount) bool {
-	return m.Kind == KindBind && m.Recursive && m.Source == hostSys && m.Destination == hostSys && r.facts.UserNamespace
+	return m.Kind == KindBind && m.Recursive && isHostSys(m.Source) && m.Destination == hostSys && r.facts.UserNamespace
 }
 
 // bindSys makes m the host's /sys, read-only as deep as it goes, whatever the options say.
