@@ -5,9 +5,7 @@ package cli
 import (
 	"fmt"
 	"os"
-	"slices"
 	"strconv"
-	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/spf13/pflag"
@@ -71,10 +69,9 @@ func (c *creation) options(s *session, id, fallback string) (container.CreateOpt
 // passSockets tells the process of n sockets. Of a variable that is there twice
 // getenv(3) gives the first, so one of the bundle's own is replaced.
 func passSockets(p *specs.Process, n int) {
-	p.Env = slices.DeleteFunc(slices.Clone(p.Env), func(v string) bool {
-		name, _, _ := strings.Cut(v, "=")
-		return oneOf(name, "LISTEN_FDS LISTEN_PID LISTEN_PIDFDID LISTEN_FDNAMES")
-	})
+	for _, name := range [...]string{"LISTEN_FDS", "LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDNAMES"} {
+		p.Env = without(p.Env, name)
+	}
 	p.Env = append(p.Env, "LISTEN_FDS="+strconv.Itoa(n), "LISTEN_PID=1")
 	if names := os.Getenv("LISTEN_FDNAMES"); names != "" {
 		p.Env = append(p.Env, "LISTEN_FDNAMES="+names)

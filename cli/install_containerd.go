@@ -72,9 +72,10 @@ func containerdWith(old []byte, exe string) ([]byte, error) {
 		return nil, err
 	}
 	path := []string{"plugins", plugin, "containerd", "runtimes", "mycr"}
+	ours := tomlEntry{path: path}
 	for _, e := range entries {
 		switch {
-		case e.header && len(e.path) >= len(path) && (&tomlEntry{path: path}).within(e.path), !e.header && len(e.path) > len(path) && (&tomlEntry{path: path}).within(e.path):
+		case ours.within(e.path) && (e.header || len(e.path) > len(path)):
 			return nil, fmt.Errorf("line %d: the runtime mycr is there already, by another hand", e.line)
 		case !e.header && e.within(path):
 			return nil, fmt.Errorf("line %d: %s is written in one piece, to which no table can be added", e.line, strings.Join(e.path, "."))

@@ -184,7 +184,7 @@ func (m *maker) makeGate() (int, error) {
 	if err != nil {
 		return -1, fmt.Errorf("make the gate: %w", err)
 	}
-	if err := unix.Bind(fd, gateAddress(m.c.dir)); err != nil {
+	if err := unix.Bind(fd, linux.SocketIn(m.c.dir.fd, gateName)); err != nil {
 		unix.Close(fd)
 		return -1, fmt.Errorf("bind the gate in %s: %w", m.c.dir.path, err)
 	}
@@ -193,10 +193,6 @@ func (m *maker) makeGate() (int, error) {
 		return -1, fmt.Errorf("listen at the gate: %w", err)
 	}
 	return fd, nil
-}
-
-func gateAddress(d *dir) *unix.SockaddrUnix {
-	return &unix.SockaddrUnix{Name: fmt.Sprintf("/proc/self/fd/%d/%s", d.fd, gateName)}
 }
 
 // mapIDs gives the child its ids and tells it.

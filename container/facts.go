@@ -27,8 +27,6 @@ type facts struct {
 	process process.Facts
 	cgroup  cgroupdelegate.Facts
 	network netns.Facts
-
-	ownsMounts bool // root of a user namespace that its own mount namespace belongs to
 }
 
 // gather asks each room's own Gather. The namespaces are decided on the way,
@@ -58,8 +56,9 @@ func (p *plan) gather(o *CreateOptions) error {
 		return err
 	}
 	f.initial = isInitial(f.ids.OuterUIDs)
-	if !f.initial && f.ids.UID == 0 && p.userns.User == userns.UserNew {
-		f.ownsMounts = userns.OwnsMounts()
+	p.ownedNamespaces()
+	if !f.initial && f.ids.UID == 0 && f.rootfs.NewUserNamespace {
+		f.rootfs.OwnsMounts = userns.OwnsMounts()
 	}
 	if err = rootfs.Gather(p.spec, &f.rootfs); err != nil {
 		return err

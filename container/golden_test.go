@@ -111,6 +111,7 @@ func decideIn(s situation, spec *specs.Spec, targets []userns.Target, o CreateOp
 		return nil, err
 	}
 	p.facts.network.New, p.facts.network.Root = p.userns.New&unix.CLONE_NEWNET != 0, p.facts.ids.UID == 0
+	p.ownedNamespaces()
 	if p.userns.User == userns.UserJoined {
 		p.facts.joined.UIDMap = "0 1000 1\n1 100000 65536\n"
 		p.facts.joined.GIDMap = p.facts.joined.UIDMap

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mycr/hooks"
+	"mycr/linux"
 )
 
 // Start lets a created container's process run. It returns when execve has
@@ -56,7 +57,7 @@ func (c *Container) passGate() (int, error) {
 		unix.Close(conn)
 		return -1, fmt.Errorf("tell the container's init to start: %w", err)
 	}
-	if err := unix.Connect(conn, gateAddress(c.dir)); err != nil {
+	if err := unix.Connect(conn, linux.SocketIn(c.dir.fd, gateName)); err != nil {
 		return fail(err)
 	}
 	if err := unix.Unlinkat(c.dir.fd, gateName, 0); err != nil {

@@ -10,6 +10,8 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"mycr/linux"
 )
 
 // What the process of a container finds where it looks for its service
@@ -86,7 +88,7 @@ func (m *maker) openNotify() error {
 	}
 	m.process.Notify = &Notify{From: os.NewFile(uintptr(fd), notifyName), To: m.plan.notify}
 	m.plan.notify = -1
-	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: fmt.Sprintf("/proc/self/fd/%d/%s", m.c.dir.fd, notifyName)}); err != nil {
+	if err := unix.Bind(fd, linux.SocketIn(m.c.dir.fd, notifyName)); err != nil {
 		return fmt.Errorf("bind %s/%s: %w", m.c.dir.path, notifyName, err)
 	}
 	if err := unix.Fchmodat(m.c.dir.fd, notifyName, 0o666, 0); err != nil {

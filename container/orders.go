@@ -116,20 +116,7 @@ func faultOf(err error) Fault {
 
 // seal writes orders to a memfd that nobody can change.
 func seal(o *Orders) (int, error) {
-	fd, err := linux.Memfd("mycr-orders", false)
-	if err != nil {
-		return -1, err
-	}
-	data := marshal(o)
-	if n, err := unix.Write(fd, data); err != nil || n != len(data) {
-		unix.Close(fd)
-		return -1, fmt.Errorf("write orders: %d of %d bytes: %w", n, len(data), err)
-	}
-	if err := linux.Seal(fd); err != nil {
-		unix.Close(fd)
-		return -1, err
-	}
-	return fd, nil
+	return linux.SealedMemfd("mycr-orders", marshal(o))
 }
 
 // unseal reads orders and refuses a descriptor that is not sealed.
@@ -187,24 +174,12 @@ func hear(socket int) (message, error) {
 		if err != nil || n == 0 {
 			return message{}, errSilent
 		}
-		return message{word: buf[0], rest: buf[1:n], fds: rightsIn(oob[:oobn])}, nil
+		return message{word: buf[0], rest: buf[1:n], fds: linux.Rights(oob[:oobn])}, nil
 	}
 }
 
 // maxRights is the kernel's SCM_MAX_FD.
 const maxRights = 253
-
-func rightsIn(oob []byte) []int {
-	messages, err := unix.ParseSocketControlMessage(oob)
-	if err != nil || len(messages) != 1 {
-		return nil
-	}
-	fds, err := unix.ParseUnixRights(&messages[0])
-	if err != nil {
-		return nil
-	}
-	return fds
-}
 
 func pidBytes(pid int) []byte { return binary.NativeEndian.AppendUint32(nil, uint32(pid)) }
 

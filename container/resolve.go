@@ -175,16 +175,20 @@ func (p *plan) inUserNamespace() bool {
 	return p.userns.User != userns.UserShared || !p.facts.initial
 }
 
-func (p *plan) decideRootfs(o *CreateOptions) (err error) {
-	facts := p.facts.rootfs
+// ownedNamespaces tells rootfs of the namespaces, which are decided by then.
+func (p *plan) ownedNamespaces() {
+	facts := &p.facts.rootfs
 	facts.UserNamespace, facts.NewUserNamespace = p.inUserNamespace(), p.userns.User == userns.UserNew
 	facts.Privileged = p.facts.ids.UID == 0 && p.facts.initial
-	facts.OwnsMounts = p.facts.ownsMounts
 	facts.OwnNetwork = p.userns.Owns(unix.CLONE_NEWNET)
 	facts.OwnCgroup = p.userns.Owns(unix.CLONE_NEWCGROUP)
 	facts.OwnIPC = p.userns.Owns(unix.CLONE_NEWIPC)
 	facts.OwnPID = p.userns.Owns(unix.CLONE_NEWPID)
 	facts.OwnMount = p.userns.Owns(unix.CLONE_NEWNS)
+}
+
+func (p *plan) decideRootfs(o *CreateOptions) (err error) {
+	facts := p.facts.rootfs
 	facts.CallersCgroup = p.cgroup.Mode == cgroupdelegate.None || p.cgroup.Mode == cgroupdelegate.Disabled
 	facts.NoPivot = o.NoPivot
 	facts.MappedUIDs, facts.MappedGIDs = rootfsMaps(p.ids.UIDs), rootfsMaps(p.ids.GIDs)

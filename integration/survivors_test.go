@@ -40,7 +40,7 @@ func namespaceLinks(b *box, id string) map[string]string {
 // await waits until a container has a status.
 func (b *box) await(id, status string) {
 	b.t.Helper()
-	for end := time.Now().Add(time.Minute); b.state(id).Status != status; {
+	for end := time.Now().Add(hang); b.state(id).Status != status; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			b.t.Fatalf("%s is %s, not %s", id, b.state(id).Status, status)
 		}

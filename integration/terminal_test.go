@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"mycr/integration/testbed"
 )
 
 // A terminal is a pty whose slave a command gets as its controlling terminal; the test types and reads at the master.
@@ -31,22 +33,11 @@ type terminal struct {
 
 func newTerminal(t testing.TB, rows, columns uint16) *terminal {
 	t.Helper()
-	fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	fd, slave, err := testbed.OpenTerminal(unix.O_NONBLOCK)
 	if err != nil {
 		t.Fatal(err)
 	}
 	master := os.NewFile(uintptr(fd), "/dev/ptmx")
-	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
-		t.Fatal(err)
-	}
-	number, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	slave, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
 	p := &terminal{t: t, master: master, fd: fd, slave: slave, done: make(chan struct{})}
 	p.resize(rows, columns)
 	go func() {

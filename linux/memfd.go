@@ -31,6 +31,24 @@ func Memfd(name string, executable bool) (int, error) {
 	return fd, nil
 }
 
+// SealedMemfd makes one that holds data, and is not executable.
+func SealedMemfd(name string, data []byte) (int, error) {
+	fd, err := Memfd(name, false)
+	if err != nil {
+		return -1, err
+	}
+	if n, werr := unix.Write(fd, data); werr != nil || n != len(data) {
+		err = fmt.Errorf("write a memfd: %d of %d bytes: %w", n, len(data), werr)
+	} else {
+		err = Seal(fd)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
 // Seal makes a memfd's content final; see F_ADD_SEALS in fcntl(2).
 func Seal(fd int) error {
 	const all = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE

@@ -63,7 +63,7 @@ func Dial(dir int) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to mycr-net: %w", err)
 	}
-	if err := unix.Connect(fd, controlAddress(dir)); err != nil {
+	if err := unix.Connect(fd, linux.SocketIn(dir, ControlName)); err != nil {
 		unix.Close(fd)
 		return nil, fmt.Errorf("connect to mycr-net: %w", err)
 	}

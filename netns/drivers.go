@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"mycr/linux"
 )
 
 // argv is the driver's command line. keeper is our pid, ready the descriptor
@@ -161,7 +163,7 @@ func askSlirp(request any) (answer slirpAnswer, err error) {
 	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 5}); err != nil {
 		return answer, err
 	}
-	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: fmt.Sprintf("/proc/self/fd/%d/slirp.sock", HelperControlFD)}); err != nil {
+	if err := unix.Connect(fd, linux.SocketIn(HelperControlFD, "slirp.sock")); err != nil {
 		return answer, err
 	}
 	if _, err := unix.Write(fd, line); err != nil {

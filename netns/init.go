@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"mycr/linux"
 )
 
 // Init is the container's init as its parent has it.
@@ -57,13 +59,9 @@ func AwaitInit() (pid int, err error) {
 	if pid, err = strconv.Atoi(string(text[:n])); err != nil {
 		return 0, fmt.Errorf("the container's init: %w", err)
 	}
-	messages, err := unix.ParseSocketControlMessage(rights[:nrights])
-	if err != nil || len(messages) != 1 {
-		return 0, fmt.Errorf("the container's init came without descriptors: %w", errors.Join(err, unix.EBADMSG))
-	}
-	fds, err := unix.ParseUnixRights(&messages[0])
-	if err != nil {
-		return 0, err
+	fds := linux.Rights(rights[:nrights])
+	if fds == nil {
+		return 0, fmt.Errorf("the container's init came without descriptors: %w", unix.EBADMSG)
 	}
 	numbers := [...]int{HelperPidfdFD, HelperTapFD}
 	for i, fd := range fds {

@@ -44,17 +44,11 @@ func (f *files) config(v any) error {
 	if err != nil {
 		return err
 	}
-	fd, err := linux.Memfd("mycr-network", false)
+	fd, err := linux.SealedMemfd("mycr-network", data)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(fd)
-	if n, err := unix.Write(fd, data); err != nil || n != len(data) {
-		return fmt.Errorf("write its configuration: %d of %d bytes: %w", n, len(data), err)
-	}
-	if err := linux.Seal(fd); err != nil {
-		return err
-	}
 	return f.add(fd)
 }
 

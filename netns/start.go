@@ -149,7 +149,7 @@ func listen(place Place) (int, error) {
 	if err != nil {
 		return -1, fmt.Errorf("make its socket: %w", err)
 	}
-	if err = unix.Bind(fd, controlAddress(place.Dir)); err == nil {
+	if err = unix.Bind(fd, linux.SocketIn(place.Dir, ControlName)); err == nil {
 		err = unix.Listen(fd, 16)
 	}
 	if err != nil {
@@ -172,11 +172,6 @@ func fifo(place Place) (int, error) {
 		return -1, fmt.Errorf("open %s/%s: %w", place.DirPath, readyName, err)
 	}
 	return fd, nil
-}
-
-// controlAddress is short, since sun_path has 108 bytes.
-func controlAddress(dir int) *unix.SockaddrUnix {
-	return &unix.SockaddrUnix{Name: fmt.Sprintf("/proc/self/fd/%d/%s", dir, ControlName)}
 }
 
 // Wait waits until the driver is ready, or says why it is not. dir is the container's state directory,

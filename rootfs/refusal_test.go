@@ -132,10 +132,11 @@ func TestHostSysSpellings(t *testing.T) {
 	for _, source := range []string{"/sys", "/sys/", "//sys", "/sys/.", "/proc/../sys"} {
 		spec := captured(t, "runc")
 		spec.Mounts = []specs.Mount{bindMount(source, "/sys", "rw")}
-		if !wantsHostSys(&spec) {
+		f := rootless()
+		if !wantsHostSys(&spec, &f) {
 			t.Errorf("%s: its directories are not looked for", source)
 		}
-		plan, err := Resolve(&spec, "/bundle", rootless())
+		plan, err := Resolve(&spec, "/bundle", f)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -16,7 +16,7 @@ import (
 // Gather finds out what Resolve asks of the host besides what the caller knows; it looks
 // only at what this bundle needs.
 func Gather(spec *specs.Spec, f *Facts) (err error) {
-	if wantsHostSys(spec) {
+	if wantsHostSys(spec, f) {
 		if f.SysEntries, err = gatherSys(); err != nil {
 			return err
 		}

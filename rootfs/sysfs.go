@@ -76,12 +76,9 @@ func directory(name string) (names []string, err error) {
 }
 
 // wantsHostSys tells whether a bundle may come to see the host's /sys.
-func wantsHostSys(spec *specs.Spec) bool {
-	own := spec.Linux != nil && slices.ContainsFunc(spec.Linux.Namespaces, func(ns specs.LinuxNamespace) bool {
-		return ns.Type == specs.NetworkNamespace && ns.Path == ""
-	})
-	return slices.ContainsFunc(spec.Mounts, func(m specs.Mount) bool {
-		return isHostSys(m.Source) || m.Type == "sysfs" && !own
+func wantsHostSys(spec *specs.Spec, f *Facts) bool {
+	return f.UserNamespace && slices.ContainsFunc(spec.Mounts, func(m specs.Mount) bool {
+		return isHostSys(m.Source) || m.Type == "sysfs" && !f.OwnNetwork
 	})
 }
 

@@ -46,10 +46,11 @@ func onTerminal(args []string) (int, error) {
 	if len(args) < 2 {
 		return 0, fmt.Errorf("terminal ROWSxCOLUMNS COMMAND")
 	}
-	master, slave, err := openTerminal()
+	fd, slave, err := testbed.OpenTerminal(0)
 	if err != nil {
 		return 0, err
 	}
+	master := os.NewFile(uintptr(fd), "/dev/ptmx")
 	defer master.Close()
 	if err := resize(master, args[0]); err != nil {
 		return 0, err
@@ -75,23 +76,6 @@ func onTerminal(args []string) (int, error) {
 	<-gone
 	fmt.Print(s.shown.String())
 	return testbed.ExitStatus(cmd.ProcessState), acted
-}
-
-func openTerminal() (master, slave *os.File, err error) {
-	fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, nil, fmt.Errorf("open /dev/ptmx: %w", err)
-	}
-	master = os.NewFile(uintptr(fd), "/dev/ptmx")
-	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
-		return nil, nil, fmt.Errorf("unlock a terminal: %w", err)
-	}
-	number, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
-	if err != nil {
-		return nil, nil, fmt.Errorf("a terminal's number: %w", err)
-	}
-	slave, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
-	return master, slave, err
 }
 
 func resize(master *os.File, size string) error {
