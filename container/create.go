@@ -87,7 +87,7 @@ func (r *Root) Create(o CreateOptions) (c *Container, p *Process, err error) {
 	}
 	// PDEATHSIG follows the thread that clones.
 	runtime.LockOSThread()
-	for _, step := range []func() error{m.begin, m.launchDriver, m.mapIDs, m.network, m.describe, m.place, m.runtimeHooks, m.commit} {
+	for _, step := range []func() error{m.begin, m.launchDriver, m.mapIDs, m.introduce, m.letMount, m.network, m.describe, m.place, m.runtimeHooks, m.commit} {
 		if err := step(); err != nil {
 			return nil, nil, err
 		}
@@ -195,7 +195,7 @@ func (m *maker) makeGate() (int, error) {
 	return fd, nil
 }
 
-// mapIDs gives the child its ids and tells it.
+// mapIDs gives the child its ids.
 func (m *maker) mapIDs() error {
 	if m.placeFirst() {
 		if err := m.settle(); err != nil {
@@ -207,6 +207,11 @@ func (m *maker) mapIDs() error {
 			return m.preferFault(err)
 		}
 	}
+	return nil
+}
+
+// letMount tells the child that it has its ids, and gives it what only the parent can mount.
+func (m *maker) letMount() error {
 	if err := m.tellReaper(); err != nil {
 		return err
 	}

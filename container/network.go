@@ -73,6 +73,8 @@ func (p *plan) decideNetwork(o *CreateOptions) error {
 		p.orders.Sysctls = append(p.orders.Sysctls, Sysctl{Key: s.Path, Path: s.Path, Value: s.Value})
 	}
 	p.orders.Net = p.network.Inside
+	// The child of a reaping init is known when it has said something.
+	p.orders.Net.Tell = p.orders.Net.Tell || p.network.Driver != "" && o.Reaper
 	for _, f := range p.network.Files {
 		if p.mountsOn(f.Destination) {
 			continue // the bundle knows better
@@ -131,9 +133,18 @@ func (m *maker) launchDriver() (err error) {
 	return err
 }
 
-// network hands the container to the driver.
+// introduce hands the container to a driver that makes the device itself, as soon as there are ids: it works while
+// the child mounts.
+func (m *maker) introduce() error {
+	if m.driver == nil || m.plan.orders.Net.Tell {
+		return nil
+	}
+	return m.driver.Give(netns.Init{PID: m.process.PID, PidFD: m.process.PidFD, Tap: -1, User: m.userNamespace})
+}
+
+// network hands it over when the child says that it can be.
 func (m *maker) network() error {
-	if m.driver == nil {
+	if m.driver == nil || !m.plan.orders.Net.Tell {
 		return nil
 	}
 	init := netns.Init{PID: m.process.PID, PidFD: m.process.PidFD, Tap: -1, User: m.userNamespace}
@@ -182,7 +193,7 @@ func (m *maker) networkReady() error {
 func (c *child) network() error {
 	p := &c.orders.Net
 	tap, err := p.Up()
-	if err != nil || !p.Driver {
+	if err != nil || !p.Tell {
 		return err
 	}
 	if tap < 0 {

@@ -135,7 +135,7 @@ type Sysctl struct{ Path, Value string }
 // types but the language's; an address is its 4 or 16 bytes.
 type Inside struct {
 	Loopback bool     // bring up lo
-	Driver   bool     // the parent waits for a word, to start the driver
+	Tell     bool     // the parent waits for a word, with the device where there is one, to give init to the driver
 	Device   Device   // for Internal; without a name there is none
 	Blocked  [][]byte // destinations that become unreachable
 }

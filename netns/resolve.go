@@ -198,7 +198,7 @@ var metadata = []netip.Addr{
 
 // configure plans one driver.
 func (p *Plan) configure(driver string, o *Options, f *Facts, tell bool) error {
-	p.Driver, p.Timeout, p.Inside.Driver = driver, o.Timeout, true
+	p.Driver, p.Timeout, p.Inside.Tell = driver, o.Timeout, driver == Internal
 	p.Path = f.Host.program(driver).Path
 	if p.Timeout == 0 {
 		p.Timeout = DefaultTimeout
