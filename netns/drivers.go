@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"os"
 	"strconv"
 	"strings"
 
@@ -14,23 +15,39 @@ import (
 	"mycr/linux"
 )
 
-// argv is the driver's command line. keeper is our pid, ready the descriptor
-// at which it says that it is ready.
-func (o *keeperOrders) argv(keeper, ready int) []string {
-	if o.Plan.Driver == Pasta {
-		return o.pasta(keeper)
+// keeperOrders are for a driver that is not this module's, of a container with this state directory: the driver finds
+// names in it from a user namespace in which nobody can look into the keeper.
+func (p *Plan) keeperOrders(place Place) *keeperOrders {
+	o := &keeperOrders{
+		Driver: p.Driver, Path: p.Path, OwnUser: place.OwnUser, Timeout: p.Timeout, Ports: p.Config.Ports, Address4: p.Config.Address4.Addr(),
 	}
-	return o.slirp(ready)
+	if p.Driver == Pasta {
+		o.Argv = p.pasta(place)
+	} else {
+		o.Argv = p.slirp(place)
+	}
+	return o
 }
 
-// keeperFile is a descriptor of the keeper as the driver finds it.
-func keeperFile(keeper, fd int) string { return fmt.Sprintf("/proc/%d/fd/%d", keeper, fd) }
+// lastArguments end the driver's command line. ready is the descriptor at which slirp4netns says that it is ready; it
+// closes it after a byte.
+func (k *keeper) lastArguments(ready int) (argv []string) {
+	if k.orders.Driver == Slirp {
+		// Its sandbox finds the user namespace by a pid only.
+		return []string{"--ready-fd", strconv.Itoa(ready), strconv.Itoa(k.init), DeviceName}
+	}
+	if k.orders.OwnUser {
+		argv = append(argv, "--userns", fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), keeperUserFD))
+	}
+	// It is opened when pasta is in the user namespace already, from where the keeper cannot be looked into.
+	return append(argv, "--netns", fmt.Sprintf("/proc/%d/ns/net", k.init))
+}
 
 // pasta writes its pid into a file when it is ready; see pasta(1). Without
 // words of ours it maps the gateway to the host's loopback and forwards ports by itself.
-func (o *keeperOrders) pasta(keeper int) []string {
-	c := &o.Plan.Config
-	argv := []string{"pasta", "--foreground", "--quiet", "--config-net", "--no-netns-quit", "--pid", o.Dir + "/" + readyName, "--ns-ifname", DeviceName}
+func (p *Plan) pasta(place Place) []string {
+	c := &p.Config
+	argv := []string{"pasta", "--foreground", "--quiet", "--config-net", "--no-netns-quit", "--pid", place.DirPath + "/" + readyName, "--ns-ifname", DeviceName}
 	if !c.HostLoopback {
 		argv = append(argv, "--no-map-gw")
 	}
@@ -72,35 +89,31 @@ func (o *keeperOrders) pasta(keeper int) []string {
 			argv = append(argv, "--gateway", a.String())
 		}
 	}
-	if o.Plan.NoIPv6 {
+	if p.NoIPv6 {
 		argv = append(argv, "--ipv4-only")
 	}
-	if o.OwnUser {
-		argv = append(argv, "--userns", keeperFile(keeper, keeperUserFD))
-	} else {
+	if !place.OwnUser {
 		argv = append(argv, "--netns-only")
 	}
-	// It is opened when pasta is in the user namespace already, from where the keeper cannot be looked into.
-	return append(argv, "--netns", fmt.Sprintf("/proc/%d/ns/net", o.Init))
+	return argv
 }
 
-// slirp closes ready's descriptor after a byte; see slirp4netns(1).
-func (o *keeperOrders) slirp(ready int) []string {
-	c := &o.Plan.Config
+// slirp is the beginning of slirp4netns(1)'s command line.
+func (p *Plan) slirp(place Place) []string {
+	c := &p.Config
 	mtu := c.MTU
 	if mtu == 0 {
 		mtu = mostMTU
 	}
 	argv := []string{"slirp4netns", "--configure", "--mtu", strconv.Itoa(mtu), "--enable-sandbox", "--enable-seccomp",
-		"--ready-fd", strconv.Itoa(ready), "--cidr", c.Address4.Masked().String()}
+		"--cidr", c.Address4.Masked().String()}
 	if !c.HostLoopback {
 		argv = append(argv, "--disable-host-loopback")
 	}
 	if len(c.Ports) > 0 {
-		argv = append(argv, "--api-socket", slirpSocket(o.Dir))
+		argv = append(argv, "--api-socket", slirpSocket(place.DirPath))
 	}
-	// Its sandbox finds the user namespace by a pid only.
-	return append(argv, strconv.Itoa(o.Init), DeviceName)
+	return argv
 }
 
 // slirpSocket is there until the ports are forwarded.
@@ -108,16 +121,15 @@ func slirpSocket(dir string) string { return dir + "/slirp.sock" }
 
 // forward publishes the ports by slirp4netns' API.
 func (k *keeper) forward() error {
-	c := &k.orders.Plan.Config
-	if len(c.Ports) == 0 {
+	if len(k.orders.Ports) == 0 {
 		return nil
 	}
 	defer unix.Close(HelperControlFD)
 	defer unix.Unlinkat(HelperControlFD, "slirp.sock", 0)
-	for _, p := range c.Ports {
+	for _, p := range k.orders.Ports {
 		answer, err := askSlirp(map[string]any{"execute": "add_hostfwd", "arguments": map[string]any{
 			"proto": p.Protocol, "host_addr": p.HostAddress.String(), "host_port": p.HostPort,
-			"guest_addr": c.Address4.Addr().String(), "guest_port": p.ContainerPort,
+			"guest_addr": k.orders.Address4.String(), "guest_port": p.ContainerPort,
 		}})
 		if err != nil {
 			return fmt.Errorf("publish %s:%d: %w", p.HostAddress, p.HostPort, err)

@@ -5,6 +5,7 @@ package netns
 import (
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/signal"
 	"runtime"
@@ -25,12 +26,14 @@ func IsKeeper(args []string) bool { return len(args) == 2 && args[1] == keeperWo
 // keeperUserFD is the container's user namespace: a keeper has no device.
 const keeperUserFD = HelperTapFD
 
-// keeperOrders are all that a keeper needs to know.
+// keeperOrders are all that a keeper needs to know. What is read from them is on the way to the network: they are few.
 type keeperOrders struct {
-	Plan    Plan
-	Init    int    `json:"-"` // pid, known later
-	Dir     string // the container's state directory; a driver finds names in it from a user namespace in which nobody can look into the keeper
-	OwnUser bool   // it has a user namespace of its own
+	Driver, Path string
+	Argv         []string // of the driver, but for what only the keeper knows; see lastArguments
+	OwnUser      bool     // the container has a user namespace of its own
+	Timeout      time.Duration
+	Ports        []Port
+	Address4     netip.Addr // the container's, for ports
 }
 
 // Keeper stays with a driver that is not this module's: it starts it, tells
@@ -62,6 +65,7 @@ func Keeper() int {
 
 type keeper struct {
 	orders  keeperOrders
+	init    int // pid
 	driver  linux.Child
 	output  int // read end of what the driver says
 	tail    []byte
@@ -97,7 +101,7 @@ func (k *keeper) begin() error {
 		<-k.signals
 		unix.Write(k.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0})
 	}()
-	if k.orders.Init, err = AwaitInit(); err != nil {
+	if k.init, err = AwaitInit(); err != nil {
 		return err
 	}
 	return k.start()
@@ -120,36 +124,36 @@ func (k *keeper) start() error {
 			unix.Close(ready[1])
 		}
 	}()
-	if k.orders.Plan.Driver == Pasta {
+	if k.orders.Driver == Pasta {
 		unix.Close(ready[0])
 		ready[0] = HelperControlFD
 	}
-	argv := k.orders.argv(os.Getpid(), ready[1])
+	argv := append(k.orders.Argv, k.lastArguments(ready[1])...)
 	p := linux.NewProgram()
 	p.Call("die with the keeper", unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, int(unix.SIGKILL))
 	p.Call("take the pipe as stderr", unix.SYS_DUP3, output[1], 2, 0)
 	p.Call("take the pipe as stdout", unix.SYS_DUP3, output[1], 1, 0)
 	p.Call("close the keeper's descriptors", unix.SYS_CLOSE_RANGE, 3, ^uint32(0), unix.CLOSE_RANGE_CLOEXEC)
-	if k.orders.Plan.Driver == Slirp { // which takes a descriptor, not a name
+	if k.orders.Driver == Slirp { // which takes a descriptor, not a name
 		p.Call("keep a descriptor", unix.SYS_FCNTL, ready[1], unix.F_SETFD, 0)
 	}
-	p.Call("execute it", unix.SYS_EXECVE, k.orders.Plan.Path, p.Strings(argv), p.Strings([]string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}))
+	p.Call("execute it", unix.SYS_EXECVE, k.orders.Path, p.Strings(argv), p.Strings([]string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}))
 	var err error
 	if k.driver, err = run(p); err != nil {
-		return fmt.Errorf("execute %s: %w", k.orders.Plan.Path, err)
+		return fmt.Errorf("execute %s: %w", k.orders.Path, err)
 	}
-	if k.orders.Plan.Driver == Slirp {
+	if k.orders.Driver == Slirp {
 		unix.Close(ready[1]) // its end is the driver's end
 		ready[1] = -1
 	}
 	if err := k.watch(ready[0]); err != nil {
 		return err
 	}
-	if k.orders.Plan.Driver == Slirp {
+	if k.orders.Driver == Slirp {
 		return k.forward()
 	}
 	unix.Close(HelperControlFD) // the FIFO
-	for _, p := range k.orders.Plan.Config.Ports {
+	for _, p := range k.orders.Ports {
 		k.ports = append(k.ports, helperPorts(p)...)
 	}
 	return nil
@@ -158,7 +162,7 @@ func (k *keeper) start() error {
 // watch waits until ready is readable, or, for -1, until the driver or the
 // container ends.
 func (k *keeper) watch(ready int) error {
-	deadline := time.Now().Add(k.orders.Plan.Timeout)
+	deadline := time.Now().Add(k.orders.Timeout)
 	for {
 		fds := []unix.PollFd{
 			{Fd: int32(HelperPidfdFD), Events: unix.POLLIN}, {Fd: int32(k.driver.PidFD), Events: unix.POLLIN},
@@ -168,7 +172,7 @@ func (k *keeper) watch(ready int) error {
 		if ready >= 0 {
 			if timeout = int(time.Until(deadline).Milliseconds()); timeout <= 0 {
 				k.hint = "--network-timeout 30s, or --network internal"
-				return fmt.Errorf("it was not ready within %v%s", k.orders.Plan.Timeout, k.lastWords())
+				return fmt.Errorf("it was not ready within %v%s", k.orders.Timeout, k.lastWords())
 			}
 		}
 		if _, err := linux.Poll(fds, timeout); err != nil {
@@ -184,7 +188,7 @@ func (k *keeper) watch(ready int) error {
 			k.listen()
 			k.hint = "--network internal"
 			if strings.Contains(string(k.tail), "bind") {
-				k.hint = portHint(k.orders.Plan.Config.Ports)
+				k.hint = portHint(k.orders.Ports)
 			}
 			return fmt.Errorf("it ended%s", k.lastWords())
 		case fds[0].Revents != 0:

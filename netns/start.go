@@ -88,16 +88,21 @@ func (p *Plan) Launch(place Place) (_ *Starting, err error) {
 	if control != place.Dir {
 		defer closeFD(control)
 	}
-	path, argv, config := linux.ExePath(), []string{"mycr", keeperWord}, any(keeperOrders{Plan: *p, OwnUser: place.OwnUser, Dir: place.DirPath})
-	if path == "" { // deleted
-		path = "/proc/self/exe"
-	}
+	var path string
+	var argv []string
 	if p.Driver == Internal {
 		c := p.Config
 		c.MAC = deviceMAC.String()
-		path, argv, config = p.Path, []string{"mycr-net", p.Config.Version}, c
+		path, argv = p.Path, []string{"mycr-net", p.Config.Version}
+		err = files.config(c)
+	} else {
+		if path = linux.ExePath(); path == "" { // deleted
+			path = "/proc/self/exe"
+		}
+		argv = []string{"mycr", keeperWord}
+		err = files.config(p.keeperOrders(place))
 	}
-	if err := files.config(config); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	if err := files.add(-1, pipe[1], -1, control, pair[1]); err != nil {
