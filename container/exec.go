@@ -31,6 +31,7 @@ type execBase struct {
 	IDs           idmap.Plan
 	KeepGroups    string
 	UserNamespace bool
+	HostCgroups   bool // see rootfs.Plan
 }
 
 // ExecOptions are what the command line says about a process that joins.
@@ -148,6 +149,10 @@ func (j *joiner) decide() error {
 	l := &specs.Linux{Personality: j.base.Personality, MemoryPolicy: j.base.MemoryPolicy}
 	if j.plan, err = process.Resolve(j.o.Process, l, facts); err != nil {
 		return err
+	}
+	if caps := &j.plan.Caps; j.base.HostCgroups && (caps.Bounding|caps.Permitted|caps.Inheritable)&(1<<unix.CAP_SYS_ADMIN) != 0 {
+		return &withHint{errors.New("the process would have CAP_SYS_ADMIN, which makes the host's cgroups writable that the container has as a read-only bind"),
+			`leave CAP_SYS_ADMIN out, or create the container with {"type": "cgroup"} in linux.namespaces`}
 	}
 	if err := setHome(&j.plan, fmt.Sprintf("/proc/%d/root", j.c.record.PID)); err != nil {
 		return err

@@ -272,7 +272,7 @@ func (p *plan) decideOrders(o *CreateOptions) (err error) {
 	b.PreserveFDs = o.PreserveFDs
 	p.exec = execBase{
 		Version: recordVersion, Process: *s.Process, Personality: s.Linux.Personality, MemoryPolicy: s.Linux.MemoryPolicy,
-		Seccomp: b.Seccomp, IDs: p.ids, KeepGroups: s.Annotations[keepGroups], UserNamespace: b.SetIDs,
+		Seccomp: b.Seccomp, IDs: p.ids, KeepGroups: s.Annotations[keepGroups], UserNamespace: b.SetIDs, HostCgroups: b.Rootfs.HostCgroups,
 	}
 	return nil
 }

@@ -190,6 +190,26 @@ func TestExecHasNoInheritableCapabilities(t *testing.T) {
 	})
 }
 
+// Where the host's cgroups are a read-only bind, exec gives as little as create what would make them writable.
+func TestExecDoesNotOpenTheHostsCgroups(t *testing.T) {
+	b := newBox(t)
+	dir := b.bundle("b", args("sleep", "300"), withoutNamespace("cgroup"), set("process.capabilities", map[string]any{}),
+		mount("/sys/fs/cgroup", "cgroup", "cgroup", "ro", "nosuid", "noexec", "nodev"))
+	b.must("create", "-b", dir, "c1")
+	b.must("start", "c1")
+	bound := b.must("exec", "c1", "grep", " /sys/fs/cgroup ", "/proc/self/mountinfo").stdout
+	r := b.run("exec", "--cap", "CAP_SYS_ADMIN", "c1", "true")
+	if situation == realRoot { // without a user namespace there is no such bind
+		if r.status != 0 {
+			t.Errorf("%+v, with\n%s", r, bound)
+		}
+	} else if r.status == 0 || !strings.Contains(r.stderr, "the host's cgroups") || !strings.Contains(r.stderr, `{"type": "cgroup"}`) {
+		t.Errorf("%+v, with\n%s", r, bound)
+	}
+	b.must("exec", "c1", "true")
+	b.must("delete", "--force", "c1")
+}
+
 // CVE-2014-8989: with a single id nobody may drop a group that takes away. Shown by the kernel's own switch.
 func TestSetgroupsIsDeniedWithASingleID(t *testing.T) {
 	eachRuntime(t, func(t *testing.T, b *box) {

@@ -31,6 +31,8 @@ type Plan struct {
 	FinalPropagation Propagation
 
 	Mounts []Mount
+	// HostCgroups: one of them is a bind of the host's cgroups, which whoever has CAP_SYS_ADMIN makes writable.
+	HostCgroups bool
 	// InParent counts the mounts with FromParent: those that the container's user namespace has
 	// no right to make, or where it may not reach the source.
 	InParent int

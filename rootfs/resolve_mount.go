@@ -240,6 +240,7 @@ func (r *resolver) cgroup(m *Mount) error {
 				"without a cgroup namespace it is a bind of the host's cgroups, which a root with CAP_SYS_ADMIN makes writable")
 		}
 		r.note("%s: no cgroup namespace, so it is a read-only bind of the host's", m.words())
+		r.plan.HostCgroups = true
 		m.Kind, m.Source, m.Recursive = KindBind, "/sys/fs/cgroup", true
 		m.TreeSet, m.TreeClear = m.Set&^atime|noExec, 0
 		m.Set, m.Clear = 0, 0
