@@ -32,10 +32,35 @@ type SandboxOptions struct {
 	RealRoot           bool   // euid 0, and not in a user namespace of somebody's
 	CwdUID, CwdGID     uint32 // owner of the working directory
 	Cwd                string
-	Home               string   // empty: not known
-	Environ            []string // the caller's environment
-	ResolvConf         string   // where /etc/resolv.conf is, through its links; empty: none
-	MissingDirectories []string // of /tmp, /run, /dev, /proc, /sys: those that are none on this host
+	CwdAbove           []Directory // those on the way to it, from "/" on and with it itself
+	Home               string      // empty: not known
+	Environ            []string    // the caller's environment
+	ResolvConf         string      // where /etc/resolv.conf is, through its links; empty: none
+	MissingDirectories []string    // of /tmp, /run, /dev, /proc, /sys: those that are none on this host
+}
+
+// Directory is who may go through one: stat(2)'s st_uid, st_gid and st_mode.
+type Directory struct {
+	Path           string
+	UID, GID, Mode uint32
+}
+
+// closed is the first directory on the way to the working directory that these ids may not go through, "" if they get
+// there. What only an access control list says is not known here.
+func (o *SandboxOptions) closed(uid, gid uint32) string {
+	for _, d := range o.CwdAbove {
+		search := d.Mode & 0o001
+		switch {
+		case d.UID == uid:
+			search = d.Mode & 0o100
+		case d.GID == gid:
+			search = d.Mode & 0o010
+		}
+		if search == 0 {
+			return d.Path
+		}
+	}
+	return ""
 }
 
 // nobody is the overflow id: no file of a sane host belongs to it.
@@ -90,7 +115,7 @@ func Sandbox(o SandboxOptions) (*specs.Spec, []string, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if o.RealRoot && o.CwdUID == 0 {
+	if o.RealRoot && o.CwdUID == 0 && o.closed(uid, gid) == "" {
 		notes = append(notes, fmt.Sprintf("the command runs as user %d, since the working directory %s is root's: it writes only where everybody can",
 			uid, printable(o.Cwd)))
 	}
@@ -233,7 +258,9 @@ func (o *SandboxOptions) userMounts(spec *specs.Spec) (notes []string, err error
 			return nil, err
 		}
 	}
-	mounts, notes = o.workingDirectory(spec, mounts)
+	if mounts, notes, err = o.workingDirectory(spec, mounts); err != nil {
+		return nil, err
+	}
 	slices.SortStableFunc(mounts, func(a, b specs.Mount) int {
 		return strings.Count(a.Destination, "/") - strings.Count(b.Destination, "/")
 	})

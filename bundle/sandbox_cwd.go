@@ -12,12 +12,20 @@ import (
 // workingDirectory makes the working directory writable, unless so much lies
 // beneath it that the sandbox would hold nothing back; and it sets where the
 // command starts. A flag that mounts on it has the say.
-func (o *SandboxOptions) workingDirectory(spec *specs.Spec, mounts []specs.Mount) ([]specs.Mount, []string) {
+func (o *SandboxOptions) workingDirectory(spec *specs.Spec, mounts []specs.Mount) ([]specs.Mount, []string, error) {
 	var notes []string
 	explicit := slices.ContainsFunc(mounts, func(m specs.Mount) bool { return m.Destination == o.Cwd })
 	why := o.tooMuch()
 	start := o.Cwd
+	uid, gid := o.ids()
+	closed := o.closed(uid, gid)
 	switch {
+	case closed != "" && explicit:
+		return nil, nil, fmt.Errorf("the command runs as user %d, who may not go through %s to the working directory", uid, printable(closed))
+	case closed != "":
+		start = "/"
+		notes = append(notes, fmt.Sprintf("the command runs as user %d, who may not go through %s, so it starts in /: it writes only where everybody can",
+			uid, printable(closed)))
 	case explicit:
 	case below(o.Cwd, "/proc") || below(o.Cwd, "/dev") || o.Cwd == "/tmp" || o.Cwd == "/run":
 		// The private one takes its place, and has nothing of the host's in it.
@@ -38,7 +46,7 @@ func (o *SandboxOptions) workingDirectory(spec *specs.Spec, mounts []specs.Mount
 		spec.Process.Cwd = o.absolute(o.Chdir)
 	}
 	spec.Process.Env = setEnv(spec.Process.Env, "PWD="+spec.Process.Cwd)
-	return mounts, notes
+	return mounts, notes, nil
 }
 
 // tooMuch says what the working directory is, where it is too much to be

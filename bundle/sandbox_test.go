@@ -180,6 +180,38 @@ func TestSandboxOfRoot(t *testing.T) {
 	}
 }
 
+// Root's command is somebody else's, who need not get to the working directory.
+func TestSandboxOfRootInAClosedDirectory(t *testing.T) {
+	for _, test := range []struct {
+		above  Directory
+		closed bool
+	}{
+		{Directory{"/root", 0, 0, 0o40700}, true},
+		{Directory{"/root", 0, 0, 0o40711}, false},
+		{Directory{"/root", 0, nobody, 0o40750}, false},
+		{Directory{"/root", 0, nobody, 0o40705}, true},
+		{Directory{"/root", nobody, 0, 0o40700}, false},
+		{Directory{"/root", nobody, 0, 0o40077}, true},
+	} {
+		options := func(o *SandboxOptions) {
+			o.UID, o.GID, o.RealRoot, o.CwdUID, o.CwdGID, o.Cwd = 0, 0, true, 0, 0, "/root/src"
+			o.CwdAbove = []Directory{{"/", 0, 0, 0o40755}, test.above, {"/root/src", 0, 0, 0o40755}}
+		}
+		spec, notes, err := Sandbox(user(options))
+		if err != nil || len(notes) != 1 || strings.Contains(notes[0], "go through /root,") != test.closed {
+			t.Errorf("%+v: %q %v", test.above, notes, err)
+			continue
+		}
+		if (spec.Process.Cwd == "/") != test.closed || strings.Contains(destinations(spec), "/root/src") == test.closed {
+			t.Errorf("%+v: it starts in %s, with %s", test.above, spec.Process.Cwd, destinations(spec))
+		}
+		_, _, err = Sandbox(user(func(o *SandboxOptions) { options(o); o.Bind = []string{"."} }))
+		if (err != nil) != test.closed {
+			t.Errorf("%+v: --bind .: %v", test.above, err)
+		}
+	}
+}
+
 func TestSandboxFlags(t *testing.T) {
 	spec, _, err := Sandbox(user(func(o *SandboxOptions) {
 		o.Bind = []string{"/data:/mnt/d", "out"}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -205,7 +206,11 @@ func (d *do) look() error {
 	}
 	d.CwdUID, d.CwdGID = st.Uid, st.Gid
 	d.UID, d.GID = uint32(os.Geteuid()), uint32(os.Getegid())
-	d.RealRoot = container.RealRoot()
+	if d.RealRoot = container.RealRoot(); d.RealRoot { // who else is here has come all the way
+		if err := d.lookAbove(); err != nil {
+			return err
+		}
+	}
 	d.Environ = os.Environ()
 	d.Home = resolved(home())
 	d.ResolvConf = resolved("/etc/resolv.conf")
@@ -217,6 +222,21 @@ func (d *do) look() error {
 		}
 	}
 	return nil
+}
+
+// lookAbove finds out who may go through the directories on the way to the working directory.
+func (d *do) lookAbove() error {
+	for dir := d.Cwd; ; dir = filepath.Dir(dir) {
+		var st unix.Stat_t
+		if err := unix.Stat(dir, &st); err != nil {
+			return fmt.Errorf("the working directory: %s: %w", dir, err)
+		}
+		d.CwdAbove = append(d.CwdAbove, bundle.Directory{Path: dir, UID: st.Uid, GID: st.Gid, Mode: st.Mode})
+		if dir == "/" {
+			slices.Reverse(d.CwdAbove)
+			return nil
+		}
+	}
 }
 
 // home is the caller's home directory, "" if nobody knows.
