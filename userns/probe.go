@@ -142,10 +142,12 @@ func creationRefused(step string, f ProbeFacts) (cause, remedy string) {
 		return fmt.Sprintf("the own user or group id (shown as %d) is not mapped in the user namespace that mycr runs in", f.UID),
 			"cat /proc/self/uid_map /proc/self/gid_map"
 	case user && f.Chroot:
-		return "mycr runs in a chroot, where the kernel gives no user namespace", "make the directory a mount and its root with pivot_root (unshare --root does not): e.g. systemd-nspawn -D DIR"
+		return "mycr runs in a chroot, where the kernel gives no user namespace", leaveChroot
 	}
 	return "", ""
 }
+
+const leaveChroot = "make the directory a mount and its root with pivot_root (unshare --root does not): e.g. systemd-nspawn -D DIR"
 
 // policy is what a security module or the filter of an outer container holds against it.
 func policy(f ProbeFacts) (cause, remedy string) {
@@ -272,9 +274,12 @@ func Diagnose(step string, err error) error {
 	if errors.As(told, &r) || !strings.HasPrefix(step, "create namespaces") {
 		return told
 	}
-	narrow, errno := firstRefused(f.UID != 0 || !f.SysAdmin)
-	if errno == 0 {
+	narrow, errno := firstRefused(strings.Contains(step, "user") || f.UID != 0 || !f.SysAdmin)
+	switch {
+	case errno == 0:
 		return told
+	case narrow == "user namespace" && errno == unix.EPERM: // nothing of what clone(2) has for it is left but this
+		return &Refusal{Cause: told.Error() + ": mycr seems to run in a chroot, where the kernel gives no user namespace", Remedy: leaveChroot, Err: err}
 	}
 	return fmt.Errorf("%w (tried alone, the first to fail: %s: %w)", told, narrow, errno)
 }
