@@ -28,6 +28,7 @@ type NetworkState struct {
 	Gateways  []netip.Addr       `json:"gateways,omitempty"`
 	DNS       []netip.Addr       `json:"dns,omitempty"`
 	Ports     []netns.HelperPort `json:"ports,omitempty"`
+	Refused   []string           `json:"refused,omitempty"` // until now, as `run` says it at the end
 }
 
 func (r *Record) network() *NetworkState {
@@ -293,6 +294,21 @@ func (c *Container) Refusals() (wait func() ([]string, error)) {
 		}
 		return refusals(&answer), nil
 	}
+}
+
+// refusedUntilNow is for who did not wait for the end. That it cannot be known is told in its place: the state is
+// asked for by engines, to which it is no failure.
+func (c *Container) refusedUntilNow() []string {
+	client, err := netns.Dial(c.dir.fd)
+	if err != nil {
+		return []string{"not known: " + err.Error()}
+	}
+	defer client.Close()
+	answer, err := client.Ask(netns.HelperRequest{Denied: true})
+	if err != nil {
+		return []string{"not known: " + err.Error()}
+	}
+	return refusals(&answer)
 }
 
 func refusals(a *netns.HelperAnswer) []string {

@@ -185,6 +185,9 @@ func (c *Container) Status() specs.ContainerState {
 // State returns what `state` prints.
 func (c *Container) State() State {
 	s := c.record.state(c.Status())
+	if n := c.record.Network; n != nil && n.Egress && s.Network.PID != 0 {
+		s.Network.Refused = c.refusedUntilNow()
+	}
 	s.Owner = ownerName()
 	return s
 }

@@ -4,6 +4,7 @@ package integration
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -114,6 +115,20 @@ func TestNetworkAllowHostWget(t *testing.T) {
 		t.Error(r)
 	}
 	b.nothingLeft()
+}
+
+// Nobody waits for the end of a detached container: its state says what is refused.
+func TestNetworkAllowHostDetached(t *testing.T) {
+	needBed(t)
+	b := newBox(t)
+	dir := b.netBundle(sh("wget -q -O - http://denied.test/; exec sleep 1000"))
+	b.must("run", "--detach", "--allow-host", "allowed.test", "-b", dir, "n1")
+	wait(t, "the refusal in the state", func() bool {
+		return slices.ContainsFunc(b.network("n1").Refused, func(line string) bool {
+			return strings.HasPrefix(line, "refused: dns denied.test") && strings.Contains(line, "--allow-host denied.test")
+		})
+	})
+	b.end()
 }
 
 // TestNetworkAllowHostPort: a port that is given is the only one.

@@ -228,6 +228,7 @@ type networkState struct {
 		Container int    `json:"container"`
 		Protocol  string `json:"protocol"`
 	} `json:"ports"`
+	Refused []string `json:"refused"`
 }
 
 func (b *box) network(id string) networkState {
