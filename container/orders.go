@@ -168,7 +168,9 @@ func hear(socket int) (message, error) {
 	oob := make([]byte, unix.CmsgSpace(4*maxRights))
 	for {
 		n, oobn, _, _, err := unix.Recvmsg(socket, buf, oob, unix.MSG_CMSG_CLOEXEC)
-		if errors.Is(err, unix.EINTR) {
+		// ECONNRESET: the other side has ended without hearing our last word. It is told once, before what that side
+		// has said; vfork(2)'s parent goes on before its child's descriptors are closed.
+		if errors.Is(err, unix.EINTR) || errors.Is(err, unix.ECONNRESET) {
 			continue
 		}
 		if err != nil || n == 0 {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 )
 
 type wired struct {
@@ -65,6 +66,28 @@ func TestOrdersArePlainData(t *testing.T) {
 	var base execBase
 	if err := unmarshal(marshal(&execBase{Version: 1}), &base); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// What the other side has said is heard, also when it has ended without hearing us.
+func TestHearAfterAReset(t *testing.T) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(pair[0])
+	if err := say(pair[0], wordMapped, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := say(pair[1], wordFault, []byte("why")); err != nil {
+		t.Fatal(err)
+	}
+	unix.Close(pair[1])
+	if m, err := hear(pair[0]); err != nil || m.word != wordFault || string(m.rest) != "why" {
+		t.Errorf("%+v, %v", m, err)
+	}
+	if _, err := hear(pair[0]); err != errSilent {
+		t.Errorf("at the end: %v", err)
 	}
 }
 

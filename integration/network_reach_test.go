@@ -121,11 +121,10 @@ func TestNetworkReadOnlyRoot(t *testing.T) {
 			if err := os.Symlink("probe", dir+"/rootfs/bin/netprobe"); err != nil {
 				t.Fatal(err)
 			}
-			if err := os.MkdirAll(dir+"/rootfs/etc", 0o755); err != nil {
-				t.Fatal(err)
-			}
 			if present {
 				os.WriteFile(file, []byte("nameserver 192.0.2.77\n"), 0o644)
+			} else if err := os.Remove(file); err != nil {
+				t.Fatal(err)
 			} else if r := b.run("run", "--network", d.name, "-b", dir, "n1"); r.status != 0 { // makes the mount point
 				t.Error(r)
 			}

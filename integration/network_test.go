@@ -126,17 +126,6 @@ func (b *box) netBundle(edits ...edit) string {
 			b.t.Fatal(err)
 		}
 	}
-	// The mount points of what says where names are asked for; where they are missing, they are made and stay.
-	for _, name := range []string{"resolv.conf", "hosts"} {
-		if err := os.MkdirAll(dir+"/rootfs/etc", 0o755); err != nil {
-			b.t.Fatal(err)
-		}
-		f, err := os.OpenFile(dir+"/rootfs/etc/"+name, os.O_CREATE|os.O_WRONLY, 0o644)
-		if err != nil {
-			b.t.Fatal(err)
-		}
-		f.Close()
-	}
 	b.snapshot()
 	return dir
 }

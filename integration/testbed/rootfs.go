@@ -39,8 +39,8 @@ func MakeTemplate(dir string) (Template, error) {
 	return Template(dir), nil
 }
 
-// Rootfs makes a small root file system at dir. Every directory that a bundle mounts on is in it, so that no
-// mount point has to be made.
+// Rootfs makes a small root file system at dir. Everything that a bundle mounts on is in it, also where the host has
+// a network for it, so that no mount point has to be made.
 func (t Template) Rootfs(dir string) error {
 	for _, sub := range []string{"bin", "dev", "etc", "mnt", "proc", "root", "run", "sys", "tmp", "usr/bin", "var/tmp"} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
@@ -60,6 +60,7 @@ func (t Template) Rootfs(dir string) error {
 	for name, content := range map[string]string{
 		"passwd": "root:x:0:0:root:/root:/bin/sh\ndaemon:x:1:1:daemon:/:/bin/sh\nguest:x:1000:1000:guest:/tmp:/bin/sh\n",
 		"group":  "root:x:0:\ndaemon:x:1:\nguest:x:1000:\naudio:x:29:guest\n",
+		"hosts":  "", "resolv.conf": "",
 	} {
 		if err := os.WriteFile(filepath.Join(dir, "etc", name), []byte(content), 0o644); err != nil {
 			return err
