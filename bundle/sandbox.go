@@ -115,10 +115,6 @@ func Sandbox(o SandboxOptions) (*specs.Spec, []string, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if o.RealRoot && o.CwdUID == 0 && o.closed(uid, gid) == "" {
-		notes = append(notes, fmt.Sprintf("the command runs as user %d, since the working directory %s is root's: it writes only where everybody can",
-			uid, printable(o.Cwd)))
-	}
 	if err := Check(spec); err != nil {
 		return nil, nil, err
 	}

@@ -41,6 +41,10 @@ func (o *SandboxOptions) workingDirectory(spec *specs.Spec, mounts []specs.Mount
 	default:
 		mounts = append(mounts, bindMount(o.Cwd, o.Cwd, "rw"))
 	}
+	if closed == "" && o.RealRoot && o.CwdUID == 0 {
+		notes = append(notes, fmt.Sprintf("the command runs as user %d, since the working directory %s is root's: it writes only where everybody can",
+			uid, printable(o.Cwd)))
+	}
 	spec.Process.Cwd = start
 	if o.Chdir != "" {
 		spec.Process.Cwd = o.absolute(o.Chdir)

@@ -218,13 +218,18 @@ func (c *Container) Ports() ([]netns.HelperPort, error) {
 		}
 		return nil, err
 	}
+	answer, err := c.askNetwork(netns.HelperRequest{Ports: true})
+	return answer.Ports, err
+}
+
+// askNetwork puts one question to the container's mycr-net.
+func (c *Container) askNetwork(request netns.HelperRequest) (answer netns.HelperAnswer, err error) {
 	client, err := netns.Dial(c.dir.fd)
 	if err != nil {
-		return nil, err
+		return answer, err
 	}
 	defer client.Close()
-	answer, err := client.Ask(netns.HelperRequest{Ports: true})
-	return answer.Ports, err
+	return client.Ask(request)
 }
 
 // liveNetwork is nil for a container without a network of mycr's.
@@ -256,12 +261,7 @@ func (r *Root) Publish(id string, ports []netns.Port) ([]netns.HelperPort, error
 	if n.Driver != netns.Internal {
 		return nil, &withHint{fmt.Errorf("--network %s cannot publish ports of a running container", n.Driver), "mycr run --network internal"}
 	}
-	client, err := netns.Dial(c.dir.fd)
-	if err != nil {
-		return nil, err
-	}
-	defer client.Close()
-	answer, err := client.Ask(netns.HelperRequest{Publish: ports})
+	answer, err := c.askNetwork(netns.HelperRequest{Publish: ports})
 	if err != nil {
 		return nil, err
 	}
@@ -299,12 +299,7 @@ func (c *Container) Refusals() (wait func() ([]string, error)) {
 // refusedUntilNow is for who did not wait for the end. That it cannot be known is told in its place: the state is
 // asked for by engines, to which it is no failure.
 func (c *Container) refusedUntilNow() []string {
-	client, err := netns.Dial(c.dir.fd)
-	if err != nil {
-		return []string{"not known: " + err.Error()}
-	}
-	defer client.Close()
-	answer, err := client.Ask(netns.HelperRequest{Denied: true})
+	answer, err := c.askNetwork(netns.HelperRequest{Denied: true})
 	if err != nil {
 		return []string{"not known: " + err.Error()}
 	}
