@@ -193,6 +193,41 @@ func TestNetworkDriverDiesLater(t *testing.T) {
 	})
 }
 
+// TestNetworkDriverStopped: who asks a stopped mycr-net is told so and does not hang, and delete leaves nothing.
+func TestNetworkDriverStopped(t *testing.T) {
+	needBed(t)
+	b := newBox(t)
+	dir := b.netBundle(args("sleep", "300"))
+	b.must("run", "--detach", "--allow-host", "allowed.test", "-b", dir, "n1")
+	pid := b.network("n1").Pid
+	if err := unix.Kill(pid, unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	if refused := b.network("n1").Refused; len(refused) != 1 || !strings.HasPrefix(refused[0], "not known: ") || !strings.Contains(refused[0], "stopped") {
+		t.Errorf("state: %q", refused)
+	}
+	oneErrorLine(t, b.run("port", "n1"), "mycr-net did not answer", "stopped")
+	if err := unix.Kill(pid, unix.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	if refused := b.network("n1").Refused; len(refused) != 0 {
+		t.Errorf("state of one that goes on: %q", refused)
+	}
+	unix.Kill(pid, unix.SIGSTOP)
+	b.end()
+
+	// Whoever waited for the container's end does not wait for the list for ever either.
+	ended := make(chan result)
+	go func() { ended <- b.run("run", "--allow-host", "allowed.test", "-b", dir, "n1") }()
+	wait(t, "the container", func() bool { return strings.Contains(b.run("state", "n1").stdout, `"running"`) })
+	unix.Kill(b.network("n1").Pid, unix.SIGSTOP)
+	b.must("kill", "n1", "KILL")
+	if r := <-ended; r.status != 137 || !strings.Contains(r.stderr, "what the network refused is not known") {
+		t.Errorf("run: %v", r)
+	}
+	b.nothingLeft()
+}
+
 // TestNetworkEndsWithInit: the driver goes when init does, before any delete; so does it when init is killed.
 func TestNetworkEndsWithInit(t *testing.T) {
 	eachDriver(t, func(t *testing.T, d driver) {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -57,17 +58,36 @@ func (r Running) kill(signal unix.Signal) error {
 // Client is a connection to mycr-net.
 type Client struct{ fd int }
 
+// clientPatience is how long mycr-net has to take a request and, from when it is waited for, to answer. It does neither
+// while it is stopped.
+const clientPatience = 5 * time.Second
+
 // Dial connects to the mycr-net of the container with that state directory.
 func Dial(dir int) (*Client, error) {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("connect to mycr-net: %w", err)
 	}
-	if err := unix.Connect(fd, linux.SocketIn(dir, ControlName)); err != nil {
+	patience := unix.NsecToTimeval(int64(clientPatience))
+	err = errors.Join(
+		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &patience), // of connect(2) too
+		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &patience))
+	if err == nil {
+		err = unix.Connect(fd, linux.SocketIn(dir, ControlName))
+	}
+	if err != nil {
 		unix.Close(fd)
-		return nil, fmt.Errorf("connect to mycr-net: %w", err)
+		return nil, fmt.Errorf("connect to mycr-net: %w", late(err))
 	}
 	return &Client{fd}, nil
+}
+
+// late has words for what the kernel says when one of the two times has passed.
+func late(err error) error {
+	if errors.Is(err, unix.EAGAIN) {
+		return fmt.Errorf("nothing within %v; it may be stopped", clientPatience)
+	}
+	return err
 }
 
 // Close closes the connection.
@@ -80,7 +100,7 @@ func (c *Client) Send(request HelperRequest) error {
 		return err
 	}
 	if _, err := unix.Write(c.fd, data); err != nil {
-		return fmt.Errorf("ask mycr-net: %w", err)
+		return fmt.Errorf("ask mycr-net: %w", late(err))
 	}
 	return nil
 }
@@ -93,8 +113,11 @@ func (c *Client) Receive() (answer HelperAnswer, err error) {
 		if err == unix.EINTR {
 			continue
 		}
-		if err != nil || n == 0 {
-			return answer, fmt.Errorf("mycr-net did not answer: %w", errors.Join(err, errEnded))
+		if err == nil && n == 0 {
+			err = errEnded
+		}
+		if err != nil {
+			return answer, fmt.Errorf("mycr-net did not answer: %w", late(err))
 		}
 		if err := json.Unmarshal(buf[:n], &answer); err != nil {
 			return answer, fmt.Errorf("the answer of mycr-net: %w", err)
