@@ -32,6 +32,7 @@ type execBase struct {
 	KeepGroups    string
 	UserNamespace bool
 	HostCgroups   bool // see rootfs.Plan
+	RoutesGuard   bool // see netns.Plan
 }
 
 // ExecOptions are what the command line says about a process that joins.
@@ -150,9 +151,13 @@ func (j *joiner) decide() error {
 	if j.plan, err = process.Resolve(j.o.Process, l, facts); err != nil {
 		return err
 	}
-	if caps := &j.plan.Caps; j.base.HostCgroups && (caps.Bounding|caps.Permitted|caps.Inheritable)&(1<<unix.CAP_SYS_ADMIN) != 0 {
+	if j.base.HostCgroups && j.plan.Caps.MayHave(unix.CAP_SYS_ADMIN) {
 		return &withHint{errors.New("the process would have CAP_SYS_ADMIN, which makes the host's cgroups writable that the container has as a read-only bind"),
 			`leave CAP_SYS_ADMIN out, or create the container with {"type": "cgroup"} in linux.namespaces`}
+	}
+	if j.base.RoutesGuard && j.plan.Caps.MayHave(unix.CAP_NET_ADMIN, unix.CAP_SYS_ADMIN) {
+		return &withHint{errors.New("the process would have CAP_NET_ADMIN, which takes away the routes that keep the container from the addresses of cloud metadata"),
+			"leave CAP_NET_ADMIN and CAP_SYS_ADMIN out, or create the container with --network internal or --allow-metadata"}
 	}
 	if err := setHome(&j.plan, fmt.Sprintf("/proc/%d/root", j.c.record.PID)); err != nil {
 		return err

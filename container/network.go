@@ -50,11 +50,7 @@ func (r *Record) network() *NetworkState {
 // tell the container about it as mounts of the bundle.
 func (p *plan) decideNetwork(o *CreateOptions) error {
 	facts := p.facts.network
-	if c := p.spec.Process.Capabilities; c != nil {
-		for _, name := range c.Bounding {
-			facts.NetAdmin = facts.NetAdmin || name == "CAP_NET_ADMIN" || name == "CAP_SYS_ADMIN"
-		}
-	}
+	facts.NetAdmin = p.orders.Process.Caps.MayHave(unix.CAP_NET_ADMIN, unix.CAP_SYS_ADMIN)
 	if h := p.spec.Hooks; h != nil {
 		for _, list := range hooks.Lists(h)[:3] { // prestart, createRuntime, createContainer
 			facts.Hooks = facts.Hooks || len(list.Hooks) > 0
@@ -130,7 +126,7 @@ func (m *maker) launchDriver() (err error) {
 	if m.plan.network.Driver == "" {
 		return nil
 	}
-	m.driver, err = m.plan.network.Launch(netns.Place{Dir: m.c.dir.fd, DirPath: m.c.dir.path, OwnUser: m.userNamespace >= 0})
+	m.driver, err = m.plan.network.Launch(netns.Place{Dir: m.c.dir.fd, DirPath: m.c.dir.path, OwnUser: m.plan.userns.User != userns.UserShared})
 	return err
 }
 
@@ -140,7 +136,12 @@ func (m *maker) introduce() error {
 	if m.driver == nil || m.plan.orders.Net.Tell {
 		return nil
 	}
-	return m.driver.Give(netns.Init{PID: m.process.PID, PidFD: m.process.PidFD, Tap: -1, User: m.userNamespace})
+	return m.driver.Give(m.netInit())
+}
+
+// netInit is the child as a driver gets it.
+func (m *maker) netInit() netns.Init {
+	return netns.Init{PID: m.process.PID, PidFD: m.process.PidFD, Tap: -1, User: m.userNamespace}
 }
 
 // network hands it over when the child says that it can be.
@@ -148,11 +149,11 @@ func (m *maker) network() error {
 	if m.driver == nil || !m.plan.orders.Net.Tell {
 		return nil
 	}
-	init := netns.Init{PID: m.process.PID, PidFD: m.process.PidFD, Tap: -1, User: m.userNamespace}
 	said, err := m.await(wordNetwork)
 	if err != nil {
 		return err
 	}
+	init := m.netInit()
 	if m.reaper >= 0 {
 		if init.PID, err = childOf(m.process.PID); err != nil {
 			return m.preferFault(err)

@@ -191,6 +191,7 @@ func (p *plan) decideRootfs(o *CreateOptions) (err error) {
 	facts := p.facts.rootfs
 	facts.CallersCgroup = p.cgroup.Mode == cgroupdelegate.None || p.cgroup.Mode == cgroupdelegate.Disabled
 	facts.NoPivot = o.NoPivot
+	facts.SysAdmin = p.orders.Process.Caps.MayHave(unix.CAP_SYS_ADMIN)
 	facts.MappedUIDs, facts.MappedGIDs = rootfsMaps(p.ids.UIDs), rootfsMaps(p.ids.GIDs)
 	p.orders.Rootfs, err = rootfs.Resolve(p.spec, o.Bundle, facts)
 	return err
@@ -233,10 +234,9 @@ func (p *plan) decideSeccomp(*CreateOptions) (err error) {
 
 func (p *plan) decideCgroup(o *CreateOptions) (err error) {
 	// A device node of one's own takes a capability over the first user namespace.
-	const makers = 1<<unix.CAP_MKNOD | 1<<unix.CAP_SYS_ADMIN
 	facts := p.facts.cgroup
 	facts.OwnNamespace = p.userns.Owns(unix.CLONE_NEWCGROUP)
-	facts.OwnDevices = !p.inUserNamespace() && p.orders.Process.Caps.Bounding&makers != 0
+	facts.OwnDevices = !p.inUserNamespace() && p.orders.Process.Caps.MayHave(unix.CAP_MKNOD, unix.CAP_SYS_ADMIN)
 	if p.cgroup, err = cgroupdelegate.Resolve(p.spec, facts); err != nil {
 		return err
 	}
@@ -273,6 +273,7 @@ func (p *plan) decideOrders(o *CreateOptions) (err error) {
 	p.exec = execBase{
 		Version: recordVersion, Process: *s.Process, Personality: s.Linux.Personality, MemoryPolicy: s.Linux.MemoryPolicy,
 		Seccomp: b.Seccomp, IDs: p.ids, KeepGroups: s.Annotations[keepGroups], UserNamespace: b.SetIDs, HostCgroups: b.Rootfs.HostCgroups,
+		RoutesGuard: p.network.RoutesGuard(),
 	}
 	return nil
 }

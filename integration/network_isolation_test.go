@@ -116,6 +116,27 @@ func TestNetworkMetadataWithPower(t *testing.T) {
 	b.nothingLeft()
 }
 
+// TestNetworkExecWithPower: a process that joins does not get the power that the container's own may not have.
+func TestNetworkExecWithPower(t *testing.T) {
+	eachDriver(t, func(t *testing.T, d driver) {
+		b := serve(t, "--network", d.name)
+		for _, name := range []string{"CAP_NET_ADMIN", "CAP_SYS_ADMIN"} {
+			r := b.run("exec", "--cap", name, "n1", "/bin/netprobe", "reached outside "+join(metadataAddress, bannerPort))
+			if d.can(featureMetadata) {
+				if r.status != 0 || r.stdout != "reached\n" {
+					t.Errorf("%s: %v", name, r)
+				}
+				continue
+			}
+			if r.status != 255 {
+				t.Errorf("%s: %v", name, r)
+			}
+			oneErrorLine(t, r, "CAP_NET_ADMIN", "cloud metadata", "--network internal")
+		}
+		b.end()
+	})
+}
+
 // TestNetworkBus: sockets of the host that have no path belong to its network namespace; those with one are not in
 // the bundle. The session bus can be either.
 func TestNetworkBus(t *testing.T) {

@@ -231,6 +231,12 @@ func (p *Plan) configure(driver string, o *Options, f *Facts, tell bool) error {
 	return nil
 }
 
+// RoutesGuard tells that what keeps the container from the addresses of metadata are routes of its own, which whoever has
+// CAP_NET_ADMIN there takes away.
+func (p *Plan) RoutesGuard() bool {
+	return (p.Driver == Pasta || p.Driver == Slirp) && !p.Config.AllowMetadata
+}
+
 // block plans what routes of the container keep from a driver that would lead there: the
 // addresses of metadata, and the host's own, which are only pasta's container's, too.
 func (p *Plan) block(o *Options, f *Facts) {

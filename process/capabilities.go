@@ -19,6 +19,16 @@ type Capabilities struct {
 	Last      int    // the kernel's last capability
 }
 
+// MayHave tells whether the process, or what it executes, may have one of these capabilities, given by their numbers.
+func (c *Capabilities) MayHave(numbers ...int) bool {
+	for _, n := range numbers {
+		if (c.Bounding|c.Permitted|c.Inheritable)&(1<<n) != 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // capabilityNames in the order of linux/capability.h, as of Linux 6.18.
 var capabilityNames = [...]string{
 	"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER",

@@ -140,6 +140,7 @@ type Facts struct {
 	UserNamespace    bool // the container lives in a user namespace that is not the first one
 	NewUserNamespace bool // and it is made with this container's mount namespace
 	Privileged       bool // the caller is root of the first user namespace
+	SysAdmin         bool // the process may have CAP_SYS_ADMIN over the container's user namespace
 	// OwnsMounts: the caller has root's rights over its own mount namespace, in whichever user namespace it is.
 	OwnsMounts bool
 

@@ -120,7 +120,7 @@ func TestHostCgroupsAndSysAdmin(t *testing.T) {
 	if _, err := Resolve(&spec, "/bundle", f); err != nil {
 		t.Fatal(err)
 	}
-	spec.Process.Capabilities = &specs.LinuxCapabilities{Bounding: []string{"CAP_SYS_ADMIN"}}
+	f.SysAdmin = true
 	_, err := Resolve(&spec, "/bundle", f)
 	if err == nil || !strings.Contains(err.Error(), "a bind of the host's cgroups") {
 		t.Errorf("%v", err)

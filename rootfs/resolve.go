@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"slices"
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -44,7 +43,7 @@ func Resolve(spec *specs.Spec, bundle string, f Facts) (Plan, error) {
 	if err := p.resolveRoot(spec.Root, bundle); err != nil {
 		return p, err
 	}
-	r := resolver{plan: &p, bundle: bundle, facts: f, label: linux.MountLabel, sysAdmin: mayHave(spec.Process, "CAP_SYS_ADMIN")}
+	r := resolver{plan: &p, bundle: bundle, facts: f, label: linux.MountLabel}
 	if err := r.labels(spec); err != nil {
 		return p, err
 	}
@@ -63,15 +62,6 @@ func Resolve(spec *specs.Spec, bundle string, f Facts) (Plan, error) {
 		return p, err
 	}
 	return p, p.resolvePaths(linux)
-}
-
-// mayHave tells whether a capability is in any set of a process.
-func mayHave(p *specs.Process, name string) bool {
-	if p == nil || p.Capabilities == nil {
-		return false
-	}
-	c := p.Capabilities
-	return slices.Contains(slices.Concat(c.Bounding, c.Permitted, c.Effective, c.Inheritable, c.Ambient), name)
 }
 
 func (p *Plan) resolveRoot(root *specs.Root, bundle string) error {
@@ -109,7 +99,6 @@ type resolver struct {
 	// file system; zero where that is what the mount gets anyway.
 	fallback, fallbackNew Propagation
 
-	sysAdmin    bool // a process may have CAP_SYS_ADMIN, over its user namespace at least
 	sysfs       int  // 1 + index into Plan.Mounts of what is mounted on /sys
 	cgroupGiven bool // something is mounted on /sys/fs/cgroup
 }

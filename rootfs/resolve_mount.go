@@ -235,7 +235,7 @@ func (r *resolver) cgroup(m *Mount) error {
 	m.Set |= unix.MOUNT_ATTR_RDONLY
 	m.Clear &^= unix.MOUNT_ATTR_RDONLY
 	if r.facts.UserNamespace && !r.facts.OwnCgroup { // mounting takes CAP_SYS_ADMIN over the cgroup namespace
-		if r.sysAdmin {
+		if r.facts.SysAdmin {
 			return refuse(`add {"type": "cgroup"} to linux.namespaces, or take CAP_SYS_ADMIN from process.capabilities`,
 				"without a cgroup namespace it is a bind of the host's cgroups, which a root with CAP_SYS_ADMIN makes writable")
 		}
