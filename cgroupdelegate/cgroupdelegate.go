@@ -32,7 +32,13 @@ type Plan struct {
 
 	Limits  Limits                    `json:",omitzero"`
 	Devices []specs.LinuxDeviceCgroup `json:",omitempty"`
-	Filter  bool                      `json:",omitempty"` // the kernel filters by Devices; else what the container has is no more than they allow
+	Filter  bool                      `json:",omitempty"` // the kernel filters by Devices
+	// FilterMayFail: what the container has is no more than Devices allow, so that it can be without the filter, which
+	// takes a power that not every root has.
+	FilterMayFail bool `json:",omitempty"`
+	// Exposed: Devices deny something, and a process in the container with CAP_MKNOD or CAP_SYS_ADMIN could get at it but for
+	// the filter.
+	Exposed bool `json:",omitempty"`
 	// Give: Below belongs to process.user, as runtime-spec has it for a cgroup namespace with
 	// a writable mount.
 	Give bool `json:",omitempty"`
@@ -70,8 +76,10 @@ type Facts struct {
 	// false in any other user namespace, whatever the capabilities there (mknod(2), and mounts made there
 	// give no access to devices: SB_I_NODEV).
 	OwnDevices bool
-	Nodes      []Node // device nodes of the container other than the default ones
-	Trees      []Tree // directories in the container with device nodes that are not in Nodes
+	// HostUserNamespace: the container is in that first one, so that a process which joins it can.
+	HostUserNamespace bool
+	Nodes             []Node // device nodes of the container other than the default ones
+	Trees             []Tree // directories in the container with device nodes that are not in Nodes
 }
 
 // Node is a device node that the container has.
@@ -121,10 +129,12 @@ func Resolve(spec *specs.Spec, f Facts) (Plan, error) {
 	if devices != nil && !f.Host.Root { // no filter of devices without CAP_BPF and CAP_SYS_ADMIN in the initial user namespace
 		return Plan{}, devices
 	}
-	// Where a root filters devices, the filter is what is asked; else it would add nothing.
-	r.filter = f.Host.Root && devices != nil
+	// What the container has is no more than the rules allow, or the filter is what is asked. A root filters in both
+	// cases: a process that joins later can have more (exec --cap CAP_MKNOD).
+	r.filter, r.needsFilter = f.Host.Root && !allowsAll(r.rules), devices != nil
+	none := Plan{Mode: None, Exposed: r.filter && f.HostUserNamespace}
 	if r.manager == None {
-		return Plan{Mode: None}, nil
+		return none, nil
 	}
 	p, refusal, err := r.climb(&f)
 	switch {
@@ -134,7 +144,7 @@ func Resolve(spec *specs.Spec, f Facts) (Plan, error) {
 		r.finish(&p, spec, &f)
 		return p, nil
 	case r.asks() == "" && r.manager == "":
-		return Plan{Mode: None}, nil
+		return none, nil
 	case devices != nil && len(r.limits.Files) == 0:
 		return Plan{}, &Refusal{Cause: devices.Cause + ", and there is no cgroup: " + refusal.Cause, Remedy: devices.Remedy}
 	}
@@ -279,7 +289,8 @@ func (r *request) disabled(devices *Refusal) Plan {
 // finish adds what every rung has in common.
 func (r *request) finish(p *Plan, spec *specs.Spec, f *Facts) {
 	p.Limits = r.limits
-	p.Devices, p.Filter = r.rules, r.filter
+	p.Devices, p.Filter, p.Exposed = r.rules, r.filter, r.filter && f.HostUserNamespace
+	p.FilterMayFail = r.filter && !r.needsFilter
 	p.Give = f.OwnNamespace && writableMount(spec.Mounts)
 	// A mount that is writable in a cgroup of its own must never show the caller's.
 	p.Optional = r.asks() == "" && r.manager == "" && !p.Give

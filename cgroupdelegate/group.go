@@ -18,6 +18,9 @@ type Group struct {
 	System bool   `json:"system,omitempty"`
 	// Devices are the rules in force, by the filter or by what the container has.
 	Devices []specs.LinuxDeviceCgroup `json:"devices,omitempty"`
+	// Exposed: no filter enforces Devices, or none is there, so that they hold only as long as nobody in the container
+	// has CAP_MKNOD or CAP_SYS_ADMIN.
+	Exposed bool `json:"exposed,omitempty"`
 	// Why a manager that was asked refused, where nothing depended on it.
 	Why string `json:"why,omitempty"`
 	// Made are the cgroups that mycr made and delete removes, the topmost first.

@@ -51,7 +51,7 @@ func TestLadder(t *testing.T) {
 		name, path, resources, manager string
 		host                           Host
 		annotations                    map[string]string
-		writable                       bool
+		writable, noMaker              bool
 	}{
 		{name: "session", resources: memory, host: session},
 		{name: "session, nothing asked", host: session},
@@ -81,6 +81,7 @@ func TestLadder(t *testing.T) {
 		{name: "root, cgroupfs", manager: Cgroupfs, resources: memory, host: system},
 		{name: "root, docker's path", path: "/docker/abc", resources: memory, host: system},
 		{name: "root, docker's devices", path: "/docker/abc", resources: `{"devices":` + docker + `}`, host: system},
+		{name: "root, devices that nobody in it can make", resources: `{"devices":` + denyAll + `}`, host: system, noMaker: true},
 		{name: "root, privileged mount", path: "/docker/abc", host: system, writable: true},
 		{name: "hybrid", resources: memory, host: Host{Layout: Legacy}},
 		{name: "hybrid, systemd asked", manager: Systemd, host: Host{Layout: Legacy}},
@@ -108,7 +109,7 @@ func TestLadder(t *testing.T) {
 			}
 		}
 		r := result{Name: c.name}
-		plan, err := Resolve(spec, Facts{ID: "c1", Manager: c.manager, Host: c.host, OwnNamespace: true, OwnDevices: c.host.Root})
+		plan, err := Resolve(spec, Facts{ID: "c1", Manager: c.manager, Host: c.host, OwnNamespace: true, OwnDevices: c.host.Root && !c.noMaker, HostUserNamespace: c.host.Root})
 		if err != nil {
 			r.Error = err.Error()
 			if h, ok := err.(interface{ Hint() string }); ok {

@@ -36,7 +36,7 @@ const patience = 30 * time.Second
 // Begin makes a cgroup that mycr makes by itself; a manager is called in the
 // background meanwhile. With an error comes what is to be undone.
 func (p *Plan) Begin() (*Making, error) {
-	m := &Making{plan: p, group: Group{Manager: p.Mode, Devices: p.Devices}}
+	m := &Making{plan: p, group: Group{Manager: p.Mode, Devices: p.Devices, Exposed: p.Exposed}}
 	switch p.Mode {
 	case Systemd:
 		m.dial()
@@ -118,9 +118,11 @@ func (m *Making) inhabit(at *Cgroup) (err error) {
 		return err
 	}
 	if m.plan.Filter {
-		if err := at.filterDevices(m.plan.Devices); err != nil {
+		err := at.filterDevices(m.plan.Devices)
+		if err != nil && !(m.plan.FilterMayFail && errors.Is(err, unix.EPERM)) {
 			return err
 		}
+		m.group.Exposed = m.plan.Exposed && err != nil
 	}
 	if m.plan.Below == "" {
 		m.cgrp, err = at.Open("/")
@@ -260,7 +262,7 @@ func (m *Making) giveUp(err error) error {
 	if !m.plan.Optional {
 		return err
 	}
-	m.group = Group{Manager: None, Why: err.Error()}
+	m.group = Group{Manager: None, Why: err.Error(), Exposed: m.plan.Exposed}
 	return nil
 }
 

@@ -20,7 +20,8 @@ type request struct {
 	rules       []specs.LinuxDeviceCgroup
 	limits      Limits
 	old         []string // what only cgroup v1 has
-	filter      bool     // the rules need the kernel's filter of devices
+	filter      bool     // the kernel is to filter devices by the rules
+	needsFilter bool     // which the container would break without
 }
 
 // ask reads the request. The manager None is that of a container which gets a
@@ -60,7 +61,7 @@ func ask(spec *specs.Spec, manager, id string) (*request, error) {
 // asks names what needs a cgroup, "" for nothing.
 func (r *request) asks() string {
 	words := r.limits.fields("")
-	if len(words) == 0 && r.filter {
+	if len(words) == 0 && r.needsFilter {
 		return "linux.resources.devices"
 	}
 	return strings.Join(words, "; ")

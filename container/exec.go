@@ -155,6 +155,10 @@ func (j *joiner) decide() error {
 		return &withHint{errors.New("the process would have CAP_SYS_ADMIN, which makes the host's cgroups writable that the container has as a read-only bind"),
 			`leave CAP_SYS_ADMIN out, or create the container with {"type": "cgroup"} in linux.namespaces`}
 	}
+	if j.c.record.Cgroup.Exposed && j.plan.Caps.MayHave(unix.CAP_MKNOD, unix.CAP_SYS_ADMIN) {
+		return &withHint{errors.New("the process would have CAP_MKNOD or CAP_SYS_ADMIN, with which it gets at devices that linux.resources.devices denies: the container has no cgroup that keeps it from them"),
+			"leave them out, or create the container without these rules"}
+	}
 	if j.base.RoutesGuard && j.plan.Caps.MayHave(unix.CAP_NET_ADMIN, unix.CAP_SYS_ADMIN) {
 		return &withHint{errors.New("the process would have CAP_NET_ADMIN, which takes away the routes that keep the container from the addresses of cloud metadata"),
 			"leave CAP_NET_ADMIN and CAP_SYS_ADMIN out, or create the container with --network internal or --allow-metadata"}

@@ -164,7 +164,10 @@ func bits(n json.Number, name func(int) string) any {
 
 // digest stands for a seccomp filter.
 func digest(filter any) any {
-	list, _ := filter.([]any)
+	list, isList := filter.([]any)
+	if !isList { // that of devices
+		return filter
+	}
 	if len(list) == 0 {
 		return nil
 	}

@@ -236,7 +236,8 @@ func (p *plan) decideCgroup(o *CreateOptions) (err error) {
 	// A device node of one's own takes a capability over the first user namespace.
 	facts := p.facts.cgroup
 	facts.OwnNamespace = p.userns.Owns(unix.CLONE_NEWCGROUP)
-	facts.OwnDevices = !p.inUserNamespace() && p.orders.Process.Caps.MayHave(unix.CAP_MKNOD, unix.CAP_SYS_ADMIN)
+	facts.HostUserNamespace = !p.inUserNamespace()
+	facts.OwnDevices = facts.HostUserNamespace && p.orders.Process.Caps.MayHave(unix.CAP_MKNOD, unix.CAP_SYS_ADMIN)
 	if p.cgroup, err = cgroupdelegate.Resolve(p.spec, facts); err != nil {
 		return err
 	}

@@ -210,6 +210,31 @@ func TestExecDoesNotOpenTheHostsCgroups(t *testing.T) {
 	b.must("delete", "--force", "c1")
 }
 
+// A process that joins with more power than the container's own does not get at devices that the rules deny: the kernel
+// filters them, or where there is no cgroup for that, the power is refused.
+func TestExecGetsNoDevices(t *testing.T) {
+	if situation != realRoot {
+		t.Skip("a user namespace has no devices of its own")
+	}
+	b := newBox(t)
+	deny := set("linux.resources.devices", []any{map[string]any{"allow": false, "access": "rwm"}})
+	b.must("run", "--detach", "-b", b.bundle("b", args("sleep", "300"), deny, capabilities()), "c1")
+	const look = "mknod /tmp/mem c 1 1 && cat /tmp/mem" // /dev/mem
+	for _, name := range []string{"CAP_MKNOD", "CAP_SYS_ADMIN"} {
+		r := b.run("exec", "--cap", name, "c1", "sh", "-c", look)
+		if r.status == 0 || !strings.Contains(r.stderr, "not permitted") && !strings.Contains(r.stderr, "linux.resources.devices") {
+			t.Errorf("%s: %v", name, r)
+		}
+	}
+	b.must("exec", "c1", "true")
+	b.must("delete", "--force", "c1")
+	b.must("run", "--detach", "-b", b.bundle("c", args("sleep", "300"), set("linux.resources", map[string]any{}), capabilities()), "c1")
+	if r := b.must("exec", "--cap", "CAP_MKNOD", "c1", "sh", "-c", "mknod /tmp/null c 1 3 && cat /tmp/null"); r.stdout != "" {
+		t.Error(r)
+	}
+	b.must("delete", "--force", "c1")
+}
+
 // CVE-2014-8989: with a single id nobody may drop a group that takes away. Shown by the kernel's own switch.
 func TestSetgroupsIsDeniedWithASingleID(t *testing.T) {
 	eachRuntime(t, func(t *testing.T, b *box) {

@@ -139,6 +139,16 @@ func TestRootDevices(t *testing.T) {
 		if !strings.Contains(r.Stdout, "not permitted") || !strings.Contains(r.Stdout, "null\n") {
 			t.Errorf("%s: %v", managerFlag, r)
 		}
+		// The container itself can make none, a process that joins can.
+		id := b.id("joined")
+		b.must(mycr, "--cgroup-manager", managerFlag, "run", "--detach", "-b", b.lab2(
+			testbed.Set("linux.resources.devices", []any{map[string]any{"allow": false, "access": "rwm"}}),
+			testbed.Capabilities(), testbed.Args("sleep", "300")), id)
+		r = b.run(mycr, "exec", "--cap", "CAP_MKNOD", id, "sh", "-c", "mknod /dev/mem c 1 1 && cat /dev/mem")
+		if r.Status == 0 || !strings.Contains(r.Stderr, "can't open '/dev/mem': Operation not permitted") {
+			t.Errorf("exec --cap CAP_MKNOD, %s: %v", managerFlag, r)
+		}
+		b.must(mycr, "delete", "--force", id)
 	}
 	b.nothingLeft()
 }
