@@ -27,6 +27,11 @@ func (c *Cgroup) filterDevices(rules []specs.LinuxDeviceCgroup) error {
 	return nil
 }
 
+// cannotFilter tells that the kernel was built without such filters, or lets this root have none.
+func cannotFilter(err error) bool {
+	return errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EINVAL)
+}
+
 func (c *Cgroup) replaceFilter(rules []specs.LinuxDeviceCgroup) error {
 	old, err := c.filters()
 	defer func() {

@@ -119,7 +119,7 @@ func (m *Making) inhabit(at *Cgroup) (err error) {
 	}
 	if m.plan.Filter {
 		err := at.filterDevices(m.plan.Devices)
-		if err != nil && !(m.plan.FilterMayFail && errors.Is(err, unix.EPERM)) {
+		if err != nil && !(m.plan.FilterMayFail && cannotFilter(err)) {
 			return err
 		}
 		m.group.Exposed = m.plan.Exposed && err != nil
