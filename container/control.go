@@ -30,7 +30,9 @@ func (c *Container) cgroup() (*cgroupdelegate.Cgroup, error) {
 // needCgroup is cgroup for what cannot be done without one.
 func (c *Container) needCgroup(what string) (*cgroupdelegate.Cgroup, error) {
 	cgroup, err := c.cgroup()
-	if err == nil && cgroup == nil {
+	if err == nil && cgroup == nil && c.HasCgroup() {
+		err = fmt.Errorf("cannot %s container %s: %w", what, c.record.ID, ErrNotRunning)
+	} else if err == nil && cgroup == nil {
 		err = fmt.Errorf("cannot %s container %s: it has no cgroup of its own (%s)", what, c.record.ID, &c.record.Cgroup)
 	}
 	return cgroup, err

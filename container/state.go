@@ -96,7 +96,14 @@ func (r *Root) Load(id string) (*Container, error) {
 		return nil, err
 	}
 	c := &Container{root: r, dir: d, record: Record{ID: id}}
-	if err := c.readRecord(); err != nil {
+	err = c.readRecord()
+	if errors.Is(err, unix.ENOENT) { // somebody has made the directory just now, or is removing it
+		if err = d.lock(); err == nil {
+			err = c.readRecord()
+			d.unlock()
+		}
+	}
+	if err != nil {
 		d.close()
 		return nil, err
 	}

@@ -8,8 +8,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	"mycr/linux"
 )
@@ -88,6 +90,43 @@ func TestRecordOfDeadMakerIsStoppedAndDeletable(t *testing.T) {
 	}
 	if _, err := c.root.Delete("one", true); err != nil {
 		t.Errorf("force on nothing: %v", err)
+	}
+}
+
+// Who looks while a container is being removed finds it, or finds none.
+func TestLoadDuringDelete(t *testing.T) {
+	c := newContainer(t) // and its lock
+	if err := unix.Unlinkat(c.dir.fd, recordName, 0); err != nil {
+		t.Fatal(err)
+	}
+	loaded := make(chan error)
+	go func() {
+		_, err := c.root.Load("one")
+		loaded <- err
+	}()
+	select {
+	case err := <-loaded:
+		t.Fatalf("did not wait: %v", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	if err := c.root.removeDir("one", c.dir); err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	if err := <-loaded; !errors.Is(err, ErrNotExist) {
+		t.Error(err)
+	}
+}
+
+// A cgroup that went with its last process is not one that the container never had.
+func TestStatsOfAContainerThatHasJustEnded(t *testing.T) {
+	c := newContainer(t)
+	if _, err := c.Stats(); err == nil || errors.Is(err, ErrNotRunning) {
+		t.Errorf("without a cgroup: %v", err)
+	}
+	c.record.Cgroup.Limits = "/mycr-was-here"
+	if _, err := c.Stats(); !errors.Is(err, ErrNotRunning) {
+		t.Error(err)
 	}
 }
 
