@@ -40,6 +40,8 @@ type screen struct {
 	shown strings.Builder
 	seen  int // what wait has gone past
 	ended bool
+
+	resized *os.File // the master, once it was resized
 }
 
 func onTerminal(args []string) (int, error) {
@@ -117,7 +119,7 @@ func (s *screen) act(master *os.File) error {
 				_, err = master.Write([]byte{key})
 			}
 		case "resize":
-			err = resize(master, rest)
+			s.resized, err = master, resize(master, rest)
 		default:
 			err = fmt.Errorf("it cannot %q", verb)
 		}
@@ -129,7 +131,17 @@ func (s *screen) act(master *os.File) error {
 }
 
 func (s *screen) wait(text string) error {
-	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
+	begin := time.Now()
+	nudged := begin
+	for deadline := begin.Add(2 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		if s.resized != nil && time.Since(nudged) > 5*time.Second {
+			// Docker's client tells the size and then asks for SIGWINCH; one that comes in between is lost. A person's
+			// hand moves longer than that.
+			if group, err := unix.IoctlGetInt(int(s.resized.Fd()), unix.TIOCGPGRP); err == nil {
+				unix.Kill(-group, unix.SIGWINCH)
+			}
+			nudged = time.Now()
+		}
 		s.mu.Lock()
 		at := strings.Index(s.shown.String()[s.seen:], text)
 		if at >= 0 {
