@@ -87,7 +87,7 @@ func (r *Root) Create(o CreateOptions) (c *Container, p *Process, err error) {
 	}
 	// PDEATHSIG follows the thread that clones.
 	runtime.LockOSThread()
-	for _, step := range []func() error{m.begin, m.launchDriver, m.mapIDs, m.introduce, m.letMount, m.network, m.describe, m.place, m.runtimeHooks, m.commit} {
+	for _, step := range []func() error{m.makeCgroup, m.launchDriver, m.begin, m.mapIDs, m.introduce, m.letMount, m.network, m.describe, m.place, m.runtimeHooks, m.commit} {
 		if err := step(); err != nil {
 			return nil, nil, err
 		}
@@ -113,13 +113,15 @@ type maker struct {
 	userNamespace int             // for the driver, or -1
 }
 
+// makeCgroup is before every process of ours: while it is made there may be none in the cgroup above.
+func (m *maker) makeCgroup() (err error) {
+	m.group, err = m.plan.cgroup.Begin()
+	return err
+}
+
 // begin starts the child with its orders.
 func (m *maker) begin() error {
 	o := &m.plan.orders
-	var err error
-	if m.group, err = m.plan.cgroup.Begin(); err != nil {
-		return err
-	}
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("make the status socket: %w", err)

@@ -121,7 +121,7 @@ func (m *maker) openUserNamespace() (err error) {
 	return nil
 }
 
-// launchDriver starts the network's driver, which gets ready while the container is built.
+// launchDriver starts the network's driver, which gets ready on another processor meanwhile.
 func (m *maker) launchDriver() (err error) {
 	if m.plan.network.Driver == "" {
 		return nil

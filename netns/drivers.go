@@ -138,7 +138,6 @@ func (k *keeper) forward() error {
 			k.hint = portHint([]Port{p})
 			return fmt.Errorf("publish %s:%d: %s", p.HostAddress, p.HostPort, answer.Error.Desc)
 		}
-		k.ports = append(k.ports, helperPorts(p)...)
 	}
 	return nil
 }

@@ -41,18 +41,15 @@ type keeperOrders struct {
 // driver ends, the keeper does. It returns an exit status.
 func Keeper() int {
 	runtime.LockOSThread() // the driver dies with the thread that made it
-	ready := os.NewFile(HelperReadyFD, "ready")
 	k := &keeper{}
-	err := k.begin()
-	message := HelperReady{Ready: true, Driver: k.driver.PID, Ports: k.ports}
+	line, err := k.begin()
 	if err != nil {
-		message = HelperReady{Error: err.Error(), Hint: k.hint}
+		line = readyLine(HelperReady{Error: err.Error(), Hint: k.hint})
 	}
-	line, _ := json.Marshal(message) // numbers and strings
-	if _, werr := ready.Write(append(line, '\n')); err == nil {
+	if _, werr := unix.Write(HelperReadyFD, line); err == nil {
 		err = werr
 	}
-	ready.Close()
+	unix.Close(HelperReadyFD)
 	if err == nil {
 		k.watch(-1)
 	}
@@ -63,37 +60,44 @@ func Keeper() int {
 	return 0
 }
 
+func readyLine(message HelperReady) []byte {
+	line, _ := json.Marshal(message) // numbers and strings
+	return append(line, '\n')
+}
+
 type keeper struct {
 	orders  keeperOrders
-	init    int // pid
+	init    int            // pid
+	program *linux.Program // of the driver, but for its execve
+	said    int            // write end of output, the driver's
+	ready   [2]int         // readable when the driver is ready; [1] is the driver's
 	driver  linux.Child
 	output  int // read end of what the driver says
 	tail    []byte
 	signals chan os.Signal
 	wake    int // eventfd that a signal makes readable
-	ports   []HelperPort
 	hint    string
 }
 
 // maxTail is how much of the driver's last words is kept.
 const maxTail = 2048
 
-func (k *keeper) begin() error {
+// begin returns what is to be said of a driver that is ready.
+func (k *keeper) begin() (line []byte, err error) {
 	k.output, k.wake = -1, -1
 	var st unix.Stat_t
 	if err := unix.Fstat(HelperConfigFD, &st); err != nil {
-		return fmt.Errorf("a keeper is started by mycr: %w", err)
+		return nil, fmt.Errorf("a keeper is started by mycr: %w", err)
 	}
 	data := make([]byte, st.Size)
 	if _, err := unix.Pread(HelperConfigFD, data, 0); err != nil {
-		return fmt.Errorf("read the keeper's orders: %w", err)
+		return nil, fmt.Errorf("read the keeper's orders: %w", err)
 	}
 	if err := json.Unmarshal(data, &k.orders); err != nil {
-		return fmt.Errorf("the keeper's orders: %w", err)
+		return nil, fmt.Errorf("the keeper's orders: %w", err)
 	}
-	var err error
 	if k.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC); err != nil {
-		return fmt.Errorf("make an eventfd: %w", err)
+		return nil, fmt.Errorf("make an eventfd: %w", err)
 	}
 	k.signals = make(chan os.Signal, 1)
 	signal.Notify(k.signals, unix.SIGTERM, unix.SIGINT)
@@ -101,62 +105,65 @@ func (k *keeper) begin() error {
 		<-k.signals
 		unix.Write(k.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0})
 	}()
+	if err := k.prepare(); err != nil {
+		return nil, err
+	}
 	if k.init, err = AwaitInit(); err != nil {
-		return err
+		return nil, err
 	}
 	return k.start()
 }
 
-// start executes the driver and waits until it says that it is ready.
-func (k *keeper) start() error {
-	var output, ready [2]int
+// prepare does what can be done before there is a container, since somebody waits for what comes after.
+func (k *keeper) prepare() error {
+	var output [2]int
 	if err := unix.Pipe2(output[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
 		return fmt.Errorf("make a pipe: %w", err)
 	}
-	k.output = output[0]
-	defer unix.Close(output[1])
-	if err := unix.Pipe2(ready[:], unix.O_CLOEXEC); err != nil {
-		return fmt.Errorf("make a pipe: %w", err)
-	}
-	defer unix.Close(ready[0])
-	defer func() {
-		if ready[1] >= 0 {
-			unix.Close(ready[1])
+	k.output, k.said = output[0], output[1]
+	k.ready = [2]int{HelperControlFD, -1} // pasta's FIFO
+	if k.orders.Driver == Slirp {
+		if err := unix.Pipe2(k.ready[:], unix.O_CLOEXEC); err != nil {
+			return fmt.Errorf("make a pipe: %w", err)
 		}
-	}()
-	if k.orders.Driver == Pasta {
-		unix.Close(ready[0])
-		ready[0] = HelperControlFD
 	}
-	argv := append(k.orders.Argv, k.lastArguments(ready[1])...)
 	p := linux.NewProgram()
 	p.Call("die with the keeper", unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, int(unix.SIGKILL))
-	p.Call("take the pipe as stderr", unix.SYS_DUP3, output[1], 2, 0)
-	p.Call("take the pipe as stdout", unix.SYS_DUP3, output[1], 1, 0)
+	p.Call("take the pipe as stderr", unix.SYS_DUP3, k.said, 2, 0)
+	p.Call("take the pipe as stdout", unix.SYS_DUP3, k.said, 1, 0)
 	p.Call("close the keeper's descriptors", unix.SYS_CLOSE_RANGE, 3, ^uint32(0), unix.CLOSE_RANGE_CLOEXEC)
 	if k.orders.Driver == Slirp { // which takes a descriptor, not a name
-		p.Call("keep a descriptor", unix.SYS_FCNTL, ready[1], unix.F_SETFD, 0)
+		p.Call("keep a descriptor", unix.SYS_FCNTL, k.ready[1], unix.F_SETFD, 0)
 	}
-	p.Call("execute it", unix.SYS_EXECVE, k.orders.Path, p.Strings(argv), p.Strings([]string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}))
-	var err error
-	if k.driver, err = run(p); err != nil {
-		return fmt.Errorf("execute %s: %w", k.orders.Path, err)
-	}
-	if k.orders.Driver == Slirp {
-		unix.Close(ready[1]) // its end is the driver's end
-		ready[1] = -1
-	}
-	if err := k.watch(ready[0]); err != nil {
-		return err
-	}
-	if k.orders.Driver == Slirp {
-		return k.forward()
-	}
-	unix.Close(HelperControlFD) // the FIFO
-	for _, p := range k.orders.Ports {
-		k.ports = append(k.ports, helperPorts(p)...)
-	}
+	k.program = p
 	return nil
+}
+
+// start executes the driver and waits until it says that it is ready.
+func (k *keeper) start() (line []byte, err error) {
+	p := k.program
+	argv := append(k.orders.Argv, k.lastArguments(k.ready[1])...)
+	p.Call("execute it", unix.SYS_EXECVE, k.orders.Path, p.Strings(argv), p.Strings([]string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}))
+	if k.driver, err = run(p); err != nil {
+		return nil, fmt.Errorf("execute %s: %w", k.orders.Path, err)
+	}
+	unix.Close(k.said)
+	if k.orders.Driver == Slirp {
+		unix.Close(k.ready[1]) // the driver's end is the pipe's
+	}
+	message := HelperReady{Ready: true, Driver: k.driver.PID}
+	for _, p := range k.orders.Ports {
+		message.Ports = append(message.Ports, helperPorts(p)...)
+	}
+	line = readyLine(message) // while the driver starts
+	if err := k.watch(k.ready[0]); err != nil {
+		return nil, err
+	}
+	unix.Close(k.ready[0])
+	if k.orders.Driver == Slirp {
+		return line, k.forward()
+	}
+	return line, nil
 }
 
 // watch waits until ready is readable, or, for -1, until the driver or the
