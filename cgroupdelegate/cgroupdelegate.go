@@ -132,7 +132,8 @@ func Resolve(spec *specs.Spec, f Facts) (Plan, error) {
 	// What the container has is no more than the rules allow, or the filter is what is asked. A root filters in both
 	// cases: a process that joins later can have more (exec --cap CAP_MKNOD).
 	r.filter, r.needsFilter = f.Host.Root && !allowsAll(r.rules), devices != nil
-	none := Plan{Mode: None, Exposed: r.filter && f.HostUserNamespace}
+	r.exposed = r.filter && f.HostUserNamespace
+	none := Plan{Mode: None, Exposed: r.exposed}
 	if r.manager == None {
 		return none, nil
 	}
@@ -289,7 +290,7 @@ func (r *request) disabled(devices *Refusal) Plan {
 // finish adds what every rung has in common.
 func (r *request) finish(p *Plan, spec *specs.Spec, f *Facts) {
 	p.Limits = r.limits
-	p.Devices, p.Filter, p.Exposed = r.rules, r.filter, r.filter && f.HostUserNamespace
+	p.Devices, p.Filter, p.Exposed = r.rules, r.filter, r.exposed
 	p.FilterMayFail = r.filter && !r.needsFilter
 	p.Give = f.OwnNamespace && writableMount(spec.Mounts)
 	// A mount that is writable in a cgroup of its own must never show the caller's.

@@ -22,6 +22,7 @@ type request struct {
 	old         []string // what only cgroup v1 has
 	filter      bool     // the kernel is to filter devices by the rules
 	needsFilter bool     // which the container would break without
+	exposed     bool     // and so would a process that joins it; see Plan
 }
 
 // ask reads the request. The manager None is that of a container which gets a
