@@ -170,3 +170,33 @@ func TestForeignProcessInDelegatedScope(t *testing.T) {
 	}
 	b.nothingLeft()
 }
+
+// A network's driver and its keeper are the caller's: neither is in the way of limits below the caller's own cgroup,
+// nor those of a container that runs already in the way of the next one's.
+func TestNetworkInDelegatedScope(t *testing.T) {
+	for _, driver := range []string{"pasta", "slirp4netns"} {
+		t.Run(driver, func(t *testing.T) {
+			b := newBox(t)
+			if _, err := exec.LookPath(driver); err != nil {
+				t.Skip(driver + " is missing")
+			}
+			network := testbed.Namespace("network", "")
+			first := b.lab2(network, testbed.Args("sleep", "1000"))
+			second := b.lab2(network, testbed.Sh("cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/cpu.max; [ $(wc -l </proc/net/route) -gt 1 ] && echo routes"))
+			id := b.id("first")
+			run := mycr + " run --network " + driver
+			r := b.run("systemd-run", "--user", "--quiet", "--scope", "-p", "Delegate=yes", "sh", "-ec",
+				run+" -d -b "+first+" "+id+" </dev/null >/dev/null; "+
+					mycr+" state "+id+" | grep -o '\"cgroup\": \"[a-z]*'; "+
+					run+" -b "+second+" "+b.id("second")+"; "+
+					mycr+" delete -f "+id)
+			if strings.Contains(r.Stderr, "No external routable interface") {
+				t.Skip("this pasta wants a host that has a way out, the machine has none")
+			}
+			if want := "\"cgroup\": \"delegated\n" + lab2Output + "routes\n"; r.Stdout != want {
+				t.Errorf("%v\nnot %q", r, want)
+			}
+			b.nothingLeft()
+		})
+	}
+}

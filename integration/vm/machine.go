@@ -43,14 +43,15 @@ type machine struct {
 
 func (m *machine) path(name string) string { return filepath.Join(m.work, name) }
 
-// arguments are QEMU's. A saved state continues only under the same ones, but for paths.
+// arguments are QEMU's. A saved state continues only under the same ones, but for paths. On a busy host the kernel would
+// find its time-stamp counter unreliable, and ask a device for each look at the clock, which is slow.
 func (m *machine) arguments(disk, snapshot string) []string {
 	args := []string{
 		"-machine", "q35,hpet=off", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2",
 		"-m", strconv.Itoa(m.memory), "-nodefaults", "-no-reboot", "-display", "none",
 		"-kernel", filepath.Join(m.dir, "kernel"), "-initrd", filepath.Join(m.dir, "initrd"),
 		"-append", "console=ttyS0 earlyprintk=ttyS0 loglevel=6 systemd.unified_cgroup_hierarchy=1 " +
-			"systemd.show_status=1 mitigations=off panic=-1",
+			"systemd.show_status=1 mitigations=off tsc=reliable panic=-1",
 		"-drive", "if=virtio,format=raw,cache=unsafe,snapshot=" + snapshot + ",file=" + disk,
 		"-drive", "if=virtio,format=raw,readonly=on,file=" + m.payload,
 		"-serial", "file:" + m.path("console"),
