@@ -193,7 +193,7 @@ func TestNetworkInDelegatedScope(t *testing.T) {
 			if strings.Contains(r.Stderr, "No external routable interface") {
 				t.Skip("this pasta wants a host that has a way out, the machine has none")
 			}
-			if want := "\"cgroup\": \"delegated\n" + lab2Output + "routes\n"; r.Stdout != want {
+			if want := "\"cgroup\": \"delegated\n" + lab2Output + "routes\n"; r.Status != 0 || r.Stdout != want {
 				t.Errorf("%v\nnot %q", r, want)
 			}
 			b.nothingLeft()
