@@ -44,10 +44,11 @@ type machine struct {
 func (m *machine) path(name string) string { return filepath.Join(m.work, name) }
 
 // arguments are QEMU's. A saved state continues only under the same ones, but for paths. On a busy host the kernel would
-// find its time-stamp counter unreliable, and ask a device for each look at the clock, which is slow.
+// find its time-stamp counter unreliable, and ask a device for each look at the clock, which is slow. With erms it and its
+// C library would clear and copy memory by string instructions, which are emulated a byte at a time.
 func (m *machine) arguments(disk, snapshot string) []string {
 	args := []string{
-		"-machine", "q35,hpet=off", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2",
+		"-machine", "q35,hpet=off", "-accel", "tcg,thread=multi", "-cpu", "max,erms=off,fsrm=off", "-smp", "2",
 		"-m", strconv.Itoa(m.memory), "-nodefaults", "-no-reboot", "-display", "none",
 		"-kernel", filepath.Join(m.dir, "kernel"), "-initrd", filepath.Join(m.dir, "initrd"),
 		"-append", "console=ttyS0 earlyprintk=ttyS0 loglevel=6 systemd.unified_cgroup_hierarchy=1 " +
