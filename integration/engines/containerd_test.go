@@ -4,5 +4,8 @@ package engines
 
 import "testing"
 
-// Kubernetes' container runtime interface, as containerd offers it.
+// containerd as ctr uses it.
 func TestRootEngineContainerd(t *testing.T) { session(t, "containerd", "runc") }
+
+// Kubernetes' container runtime interface, as containerd offers it.
+func TestRootEngineCRI(t *testing.T) { session(t, "cri", "runc") }
