@@ -2,7 +2,7 @@
 #
 # make build      bin/mycr
 # make test       everything that a change has to pass, ending with counts
-# make test-all   the same and the long matrices: peers, more rounds, the validation programs in every situation
+# make test-all   the same and what is long: staticcheck, -race of all, peers, every session of each engine, more rounds
 # make test-here  the tests that need a systemd session with delegated controllers, in that of whoever types it
 # make fuzz       each fuzz target for a minute (FUZZTIME=1m)
 # make bench      mycr beside crun in one interleaved run (needs root on Debian)
