@@ -3,9 +3,11 @@
 package main
 
 import (
+	"encoding/binary"
 	"fmt"
 	"io"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -73,35 +75,53 @@ func (i *insideTCP) receiveFrom(socket syscall.RawConn, chunk int) error {
 	entry, event := waiter.NewChannelEntry(anything &^ waiter.ReadableEvents)
 	i.queue.EventRegister(&entry)
 	defer i.queue.EventUnregister(&entry)
-	var in socketReader
+	in := newSocketReader()
 	for {
-		if in.Len() == 0 {
-			var err error
-			if pollErr := socket.Read(func(fd uintptr) bool {
-				in.fd = int(fd)
-				err = in.look(chunk)
-				return err != unix.EAGAIN
-			}); pollErr != nil {
-				return pollErr
+		var err error
+		// Within one Read no event of the socket is lost: what is known to be empty need not be read to wait for it.
+		if pollErr := socket.Read(func(fd uintptr) bool {
+			in.fd = int(fd)
+			for err = in.look(chunk); err == nil; err = in.look(chunk) {
+				if full, failed := i.give(in); full || failed != nil {
+					err = failed
+					return true
+				}
+				if in.empty {
+					return false
+				}
 			}
-			if err == io.EOF {
-				return nil
-			}
-			if err != nil {
-				return err
-			}
+			return err != unix.EAGAIN
+		}); pollErr != nil {
+			return pollErr
 		}
-		switch _, failed := i.ep.Write(&in, tcpip.WriteOptions{}); failed.(type) {
-		case nil:
-			if in.err != nil {
-				return in.err
-			}
-		case *tcpip.ErrWouldBlock:
+		if err == io.EOF {
+			return nil
+		}
+		for full := true; full && err == nil; full, err = i.give(in) {
 			<-event
-		default:
-			return fmt.Errorf("write to the container: %s", failed)
+		}
+		if err != nil {
+			return err
 		}
 	}
+}
+
+// give writes to the container what was read; full says that it does not take
+// all of it now.
+func (i *insideTCP) give(in *socketReader) (full bool, err error) {
+	for in.Len() > 0 {
+		switch _, failed := i.ep.Write(in, tcpip.WriteOptions{}); failed.(type) {
+		case nil:
+			if in.err != nil {
+				return false, in.err
+			}
+		case *tcpip.ErrWouldBlock:
+			return true, nil
+		default:
+			return false, fmt.Errorf("write to the container: %s", failed)
+		}
+	}
+	return false, nil
 }
 
 // A socketReader reads the bytes that a socket is known to have. It is a
@@ -111,13 +131,32 @@ type socketReader struct {
 	first [1024]byte // what was read to learn that there is something
 	kept  []byte     // the part of it that is not taken yet
 	more  int        // what the socket has besides
+	empty bool       // the socket had no more, and was not at its end
 	err   error
+
+	message unix.Msghdr
+	vector  unix.Iovec
+	control [inqSpace]byte
 }
 
-// look reads the first bytes. It is one call where there are few, as in a
-// conversation, and one more where there are many.
+// inqSpace takes a control message of one int.
+const inqSpace = unix.SizeofCmsghdr + 8
+
+func newSocketReader() *socketReader {
+	r := &socketReader{}
+	r.vector.Base = &r.first[0]
+	r.vector.SetLen(len(r.first))
+	r.message.Iov = &r.vector
+	r.message.SetIovlen(1)
+	return r
+}
+
+// look reads the first bytes, and learns whether there are more. It is one call
+// where there are few, as in a conversation, and one more where there are many.
 func (r *socketReader) look(chunk int) error {
-	n, err := rawio.Read(r.fd, r.first[:])
+	r.message.Control = &r.control[0]
+	r.message.SetControllen(len(r.control))
+	n, err := rawio.Recvmsg(r.fd, &r.message)
 	if err != nil {
 		return err
 	}
@@ -125,7 +164,8 @@ func (r *socketReader) look(chunk int) error {
 		return io.EOF
 	}
 	r.kept = r.first[:n]
-	if n == len(r.first) {
+	r.empty = r.drained()
+	if n == len(r.first) && !r.empty {
 		waiting, err := unix.IoctlGetInt(r.fd, unix.SIOCINQ)
 		if err != nil {
 			return fmt.Errorf("SIOCINQ: %w", err)
@@ -133,6 +173,15 @@ func (r *socketReader) look(chunk int) error {
 		r.more = min(waiting, chunk-n)
 	}
 	return nil
+}
+
+// drained looks at what the kernel says besides about the bytes that it has
+// still (TCP_INQ, tcp(7)). It counts the other side's end as one more, which is
+// why the number is good for this alone.
+func (r *socketReader) drained() bool {
+	header := (*unix.Cmsghdr)(unsafe.Pointer(&r.control[0]))
+	return r.message.Controllen >= unix.SizeofCmsghdr+4 && header.Level == unix.SOL_TCP && header.Type == unix.TCP_CM_INQ &&
+		binary.NativeEndian.Uint32(r.control[unix.SizeofCmsghdr:]) == 0
 }
 
 // Len implements tcpip.Payloader.

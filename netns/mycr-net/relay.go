@@ -3,9 +3,12 @@
 package main
 
 import (
+	"errors"
 	"net"
 	"sync"
+	"syscall"
 
+	"golang.org/x/sys/unix"
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
@@ -40,6 +43,9 @@ func (f *tcpForwarder) relay(inside *insideTCP, outside *net.TCPConn, first *gat
 	defer inside.queue.EventUnregister(&dead)
 
 	raw, err := outside.SyscallConn()
+	if err == nil {
+		err = tellWaiting(raw)
+	}
 	if err != nil {
 		abort()
 		return
@@ -58,6 +64,12 @@ func (f *tcpForwarder) relay(inside *insideTCP, outside *net.TCPConn, first *gat
 		inside.ep.Close()
 		outside.Close()
 	})
+}
+
+// tellWaiting has the kernel say with what it gives how much it has besides.
+func tellWaiting(socket syscall.RawConn) (err error) {
+	failed := socket.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_TCP, unix.TCP_INQ, 1) })
+	return errors.Join(failed, err)
 }
 
 // enter lets the first bytes through the gate, where there is one.

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"runtime"
 	"sync/atomic"
 	"syscall"
 
@@ -47,6 +48,7 @@ type Endpoint struct {
 	mtu        uint32
 	peer       atomic.Uint64 // the container's address, in the lower 48 bits
 	dispatcher stack.NetworkDispatcher
+	acks       acks
 }
 
 // New takes over a TAP device in non-blocking mode. peer is the container's
@@ -65,7 +67,7 @@ func New(tap *os.File, peer [6]byte, own []netip.Addr, mtu int) (*Endpoint, erro
 		return nil, err
 	}
 	e.peer.Store(hardware(peer[:]))
-	return e, nil
+	return e, e.startTimer()
 }
 
 // Run reads frames until the device is gone.
@@ -98,6 +100,10 @@ func (e *Endpoint) Run() error {
 		pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buffer.MakeWithView(packet)})
 		e.dispatcher.DeliverNetworkPacket(protocol, pkt)
 		pkt.DecRef()
+		if n <= smallFrame {
+			// What a small one brings goes on before we look whether there are more.
+			runtime.Gosched()
+		}
 	}
 }
 
@@ -118,7 +124,7 @@ func (e *Endpoint) Send(protocol tcpip.NetworkProtocolNumber, packet []byte) {
 // thread.
 func (e *Endpoint) WritePackets(list stack.PacketBufferList) (int, tcpip.Error) {
 	for _, pkt := range list.AsSlice() {
-		e.write(pkt)
+		e.writeOrKeep(pkt)
 	}
 	return list.Len(), nil
 }

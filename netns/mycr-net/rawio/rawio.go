@@ -25,6 +25,22 @@ func Readv(fd int, vectors []unix.Iovec) (int, error) { return vector(unix.SYS_R
 // Writev is writev(2).
 func Writev(fd int, vectors []unix.Iovec) (int, error) { return vector(unix.SYS_WRITEV, fd, vectors) }
 
+// Recvmsg is recvmsg(2).
+func Recvmsg(fd int, message *unix.Msghdr) (int, error) {
+	n, err := again(unix.SYS_RECVMSG, fd, unsafe.Pointer(message), 0)
+	runtime.KeepAlive(message)
+	return n, err
+}
+
+// Settime is timerfd_settime(2) with a time from now.
+func Settime(fd int, timer *unix.ItimerSpec) error {
+	_, _, errno := syscall.RawSyscall6(unix.SYS_TIMERFD_SETTIME, uintptr(fd), 0, uintptr(unsafe.Pointer(timer)), 0, 0, 0)
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
 func plain(call uintptr, fd int, p []byte) (int, error) {
 	n, err := again(call, fd, unsafe.Pointer(unsafe.SliceData(p)), len(p))
 	runtime.KeepAlive(p)
