@@ -11,7 +11,6 @@ import (
 
 	"mycr/cli"
 	"mycr/container"
-	"mycr/netns"
 )
 
 // A container's init becomes its process on the main thread, which shows its
@@ -25,9 +24,6 @@ func init() {
 
 func main() {
 	// Before anything else: init has no command line to read.
-	if netns.IsKeeper(os.Args) {
-		os.Exit(netns.Keeper())
-	}
 	if container.IsInit(os.Args) {
 		err := container.Init(os.Args)
 		fmt.Fprintf(os.Stderr, "mycr: %v\n", err)

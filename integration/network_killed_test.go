@@ -83,7 +83,7 @@ func killOne(victim string, before map[int]string, runner int, d driver) bool {
 			continue
 		}
 		words := strings.Split(procFile(pid, "cmdline"), "\x00")
-		driver := strings.HasSuffix(words[0], "mycr-net") || strings.HasSuffix(words[0], d.name) || len(words) > 1 && words[1] == "keeper"
+		driver := strings.HasSuffix(words[0], "mycr-net") || strings.HasSuffix(words[0], d.name) || procFile(pid, "comm") == "mycr-keeper\n"
 		init := ns(pid, "pid") != ns(os.Getpid(), "pid") && !driver
 		if victim == "mycr" && pid == runner || victim == "keeper" && driver || victim == "init" && init {
 			unix.Kill(pid, unix.SIGKILL)

@@ -5,6 +5,7 @@ package linux
 import (
 	"runtime"
 	"testing"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -176,5 +177,48 @@ func TestSplitReapsAndHandsOnSignals(t *testing.T) {
 		}
 		unix.Close(out[0])
 		unix.Close(child.PidFD)
+	}
+}
+
+// A keeper knows the pid and has a pidfd of the process that it forked, and outlives it.
+func TestKeep(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	parent, status := pair(t)
+	const pidfd = 100
+	ended := &unix.PollFd{Fd: pidfd, Events: unix.POLLIN}
+	keeper := NewProgram()
+	keeper.Call("wait for the end", unix.SYS_PPOLL, unsafe.Pointer(ended), 1, 0, 0, 0)
+	keeper.Call("reap", unix.SYS_WAIT4, -1, 0, unix.WALL, 0)
+	keeper.Call("nobody is left", unix.SYS_WAIT4, -1, 0, unix.WALL, 0)
+	keeper.Tolerate(unix.ECHILD)
+	keeper.Call("end", unix.SYS_EXIT_GROUP, 9)
+	p := NewProgram()
+	p.Keep("fork", keeper, status, pidfd)
+	p.Call("write", unix.SYS_WRITE, status, "a word", 6)
+	p.Call("exec", unix.SYS_EXECVE, "/bin/sh", p.Strings([]string{"sh", "-c", "kill -KILL $$"}), p.Strings(nil))
+	child, err := Clone(0, -1, p, status)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(child.PidFD)
+	pid, word := 0, ""
+	for pid == 0 || word == "" {
+		buf := make([]byte, 64)
+		n, err := unix.Read(parent, buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r, ok := ParseReport(buf[:n]); ok {
+			pid = r.Forked
+		} else {
+			word = string(buf[:n])
+		}
+	}
+	if pid == child.PID || word != "a word" {
+		t.Errorf("pid %d of the keeper's %d, %q", pid, child.PID, word)
+	}
+	if ws, err := Wait(child.PID); err != nil || ws.ExitStatus() != 9 {
+		t.Errorf("the keeper: %v, %v; want exit status 9", ws, err)
 	}
 }

@@ -33,8 +33,14 @@ type Program struct {
 // a later step.
 type Result int
 
-// none marks an argument that is not a Result.
-const none Result = -1
+// none marks an argument that is not a Result, memory one that is an At.
+const (
+	none   Result = -1
+	memory Result = -2
+)
+
+// At is an argument that is read from memory when its step is reached.
+type At *int32
 
 type kind uint8
 
@@ -50,7 +56,7 @@ const (
 type step struct {
 	nr       uintptr
 	args     [6]uintptr
-	from     [6]int16 // index of the step whose result the argument is, or -1
+	from     [6]int16 // index of the step whose result the argument is, or none, or memory
 	tolerate [4]uint16
 	ret      uintptr
 	kind     kind
@@ -78,6 +84,9 @@ func (p *Program) add(k kind, what string, nr uintptr, args ...any) Result {
 		if r, ok := a.(Result); ok {
 			s.from[i] = int16(r)
 			continue
+		}
+		if at, ok := a.(At); ok {
+			s.from[i], a = int16(memory), unsafe.Pointer(at)
 		}
 		s.args[i] = p.word(a)
 	}
@@ -184,11 +193,30 @@ func (p *Program) OwnMemory() { p.own = true }
 // steps of init and then is a reaping init (see reap), so that what it does as
 // long as the container lives needs no Go runtime.
 func (p *Program) Split(what string, init *Program) {
-	args := &CloneArgs{ExitSignal: uint64(unix.SIGCHLD)}
-	p.keep = append(p.keep, init)
+	p.split(what, init, &CloneArgs{ExitSignal: uint64(unix.SIGCHLD)})
+}
+
+// Keep clones: the child goes on with the next step; the parent takes the steps
+// of keeper, of which the last ends it. Its pidfd of the child is pidfd there.
+// The child's pid is told on the status socket, as that of Fork.
+func (p *Program) Keep(what string, keeper *Program, status, pidfd int) {
+	args := &CloneArgs{Flags: unix.CLONE_PIDFD | unix.CLONE_PARENT_SETTID, ExitSignal: uint64(unix.SIGCHLD)}
+	at, told := new(int32), &report{Word: wordForked}
+	args.PidFD, args.ParentTID = uint64(uintptr(unsafe.Pointer(at))), uint64(uintptr(unsafe.Pointer(&told.Value)))
+	p.keep = append(p.keep, at, told)
+	first := NewProgram()
+	first.Call("tell the child's pid", unix.SYS_WRITE, status, unsafe.Pointer(told), int(unsafe.Sizeof(*told)))
+	first.Call("keep the child's pidfd", unix.SYS_DUP3, At(at), pidfd, unix.O_CLOEXEC)
+	first.Tolerate(unix.EINVAL) // it is that one
+	first.Add(keeper)
+	p.split(what, first, args)
+}
+
+func (p *Program) split(what string, parent *Program, args *CloneArgs) {
+	p.keep = append(p.keep, parent)
 	p.OwnMemory()
 	p.add(kindSplit, what, unix.SYS_CLONE3, unsafe.Pointer(args), int(unsafe.Sizeof(*args)),
-		unsafe.Pointer(&init.steps[0]), len(init.steps))
+		unsafe.Pointer(&parent.steps[0]), len(parent.steps))
 }
 
 // WithoutHandlers adds steps that let the kernel drop the signals which a Go
@@ -208,7 +236,7 @@ func (p *Program) Add(q *Program) {
 	base := int16(len(p.steps))
 	for _, s := range q.steps {
 		for i, f := range s.from {
-			if f != int16(none) {
+			if f >= 0 {
 				s.from[i] = f + base
 			}
 		}
@@ -258,6 +286,8 @@ func runSteps(first unsafe.Pointer, n, status uintptr) (at, errno uintptr) {
 		for k := 0; k < 6; k++ {
 			if f := s.from[k]; f >= 0 {
 				s.args[k] = (*step)(unsafe.Add(first, uintptr(f)*unsafe.Sizeof(step{}))).ret
+			} else if f == int16(memory) {
+				s.args[k] = uintptr(**(**int32)(unsafe.Pointer(&s.args[k])))
 			}
 		}
 		switch s.kind {

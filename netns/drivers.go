@@ -15,32 +15,17 @@ import (
 	"mycr/linux"
 )
 
-// keeperOrders are for a driver that is not this module's, of a container with this state directory: the driver finds
-// names in it from a user namespace in which nobody can look into the keeper.
-func (p *Plan) keeperOrders(place Place) *keeperOrders {
-	o := &keeperOrders{
-		Driver: p.Driver, Path: p.Path, OwnUser: place.OwnUser, Timeout: p.Timeout, Ports: p.Config.Ports, Address4: p.Config.Address4.Addr(),
+// lastArguments end the driver's command line.
+func (p *Plan) lastArguments(init Init) (argv []string) {
+	if p.Driver == Slirp {
+		// Its sandbox finds the user namespace by a pid only. It closes the descriptor after a byte.
+		return []string{"--ready-fd", strconv.Itoa(keeperReadyFD), strconv.Itoa(init.PID), DeviceName}
 	}
-	if p.Driver == Pasta {
-		o.Argv = p.pasta(place)
-	} else {
-		o.Argv = p.slirp(place)
+	if init.User >= 0 {
+		argv = append(argv, "--userns", fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), init.User))
 	}
-	return o
-}
-
-// lastArguments end the driver's command line. ready is the descriptor at which slirp4netns says that it is ready; it
-// closes it after a byte.
-func (k *keeper) lastArguments(ready int) (argv []string) {
-	if k.orders.Driver == Slirp {
-		// Its sandbox finds the user namespace by a pid only.
-		return []string{"--ready-fd", strconv.Itoa(ready), strconv.Itoa(k.init), DeviceName}
-	}
-	if k.orders.OwnUser {
-		argv = append(argv, "--userns", fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), keeperUserFD))
-	}
-	// It is opened when pasta is in the user namespace already, from where the keeper cannot be looked into.
-	return append(argv, "--netns", fmt.Sprintf("/proc/%d/ns/net", k.init))
+	// It is opened when pasta is in the user namespace already, from where we cannot be looked into.
+	return append(argv, "--netns", fmt.Sprintf("/proc/%d/ns/net", init.PID))
 }
 
 // pasta writes its pid into a file when it is ready; see pasta(1). Without
@@ -117,29 +102,29 @@ func (p *Plan) slirp(place Place) []string {
 }
 
 // slirpSocket is there until the ports are forwarded.
-func slirpSocket(dir string) string { return dir + "/slirp.sock" }
+func slirpSocket(dir string) string { return dir + "/" + slirpName }
 
-// forward publishes the ports by slirp4netns' API.
-func (k *keeper) forward() error {
-	if len(k.orders.Ports) == 0 {
-		return nil
+const slirpName = "slirp.sock"
+
+// forward publishes the ports by slirp4netns' API; hint is for the error.
+func (p *Plan) forward(place Place) (hint string, err error) {
+	if len(p.Config.Ports) == 0 {
+		return "", nil
 	}
-	defer unix.Close(HelperControlFD)
-	defer unix.Unlinkat(HelperControlFD, "slirp.sock", 0)
-	for _, p := range k.orders.Ports {
-		answer, err := askSlirp(map[string]any{"execute": "add_hostfwd", "arguments": map[string]any{
-			"proto": p.Protocol, "host_addr": p.HostAddress.String(), "host_port": p.HostPort,
-			"guest_addr": k.orders.Address4.String(), "guest_port": p.ContainerPort,
+	defer unix.Unlinkat(place.Dir, slirpName, 0)
+	for _, port := range p.Config.Ports {
+		answer, err := askSlirp(place.Dir, map[string]any{"execute": "add_hostfwd", "arguments": map[string]any{
+			"proto": port.Protocol, "host_addr": port.HostAddress.String(), "host_port": port.HostPort,
+			"guest_addr": p.Config.Address4.Addr().String(), "guest_port": port.ContainerPort,
 		}})
 		if err != nil {
-			return fmt.Errorf("publish %s:%d: %w", p.HostAddress, p.HostPort, err)
+			return "", fmt.Errorf("publish %s:%d: %w", port.HostAddress, port.HostPort, err)
 		}
 		if answer.Error.Desc != "" {
-			k.hint = portHint([]Port{p})
-			return fmt.Errorf("publish %s:%d: %s", p.HostAddress, p.HostPort, answer.Error.Desc)
+			return portHint([]Port{port}), fmt.Errorf("publish %s:%d: %s", port.HostAddress, port.HostPort, answer.Error.Desc)
 		}
 	}
-	return nil
+	return "", nil
 }
 
 // portHint is for ports of which one cannot be listened on.
@@ -161,7 +146,7 @@ type slirpAnswer struct {
 }
 
 // askSlirp sends one request; the answer ends with the connection.
-func askSlirp(request any) (answer slirpAnswer, err error) {
+func askSlirp(dir int, request any) (answer slirpAnswer, err error) {
 	line, err := json.Marshal(request)
 	if err != nil {
 		return answer, err
@@ -174,7 +159,7 @@ func askSlirp(request any) (answer slirpAnswer, err error) {
 	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 5}); err != nil {
 		return answer, err
 	}
-	if err := unix.Connect(fd, linux.SocketIn(HelperControlFD, "slirp.sock")); err != nil {
+	if err := unix.Connect(fd, linux.SocketIn(dir, slirpName)); err != nil {
 		return answer, err
 	}
 	if _, err := unix.Write(fd, line); err != nil {

@@ -20,16 +20,17 @@ type Init struct {
 	User       int // its user namespace, for the other drivers; -1 where it is the caller's
 }
 
-// Give hands the container's init to the driver, and its time begins.
-func (s *Starting) Give(init Init) error {
-	s.deadline = time.Now().Add(s.patience)
-	fds := []int{init.PidFD}
-	for _, fd := range [...]int{init.Tap, init.User} { // it has one of them at most
-		if fd >= 0 {
-			fds = append(fds, fd)
+// Give hands the container's init to the driver, or starts the one that was prepared for it, and its time begins.
+func (s *Starting) Give(init Init) (err error) {
+	s.deadline, s.pidfd = time.Now().Add(s.patience), init.PidFD
+	if s.other != nil {
+		if s.keeper, err = s.other.start(s.plan, init); err != nil {
+			s.keeper = linux.Child{PidFD: -1}
+			return fmt.Errorf("network driver %s: %w", s.plan.name(), err)
 		}
+		return nil
 	}
-	err := unix.Sendmsg(s.init, strconv.AppendInt(nil, int64(init.PID), 10), unix.UnixRights(fds...), nil, unix.MSG_NOSIGNAL)
+	err = unix.Sendmsg(s.init, strconv.AppendInt(nil, int64(init.PID), 10), unix.UnixRights(init.PidFD, init.Tap), nil, unix.MSG_NOSIGNAL)
 	unix.Close(s.init)
 	s.init = -1
 	if err != nil && !errors.Is(err, unix.EPIPE) { // why it has ended is told by Wait
@@ -38,7 +39,7 @@ func (s *Starting) Give(init Init) error {
 	return nil
 }
 
-// AwaitInit is for the driver: it waits for Give, puts what came to HelperPidfdFD and to
+// AwaitInit is for mycr-net: it waits for Give, puts what came to HelperPidfdFD and to
 // HelperTapFD, and returns init's pid.
 func AwaitInit() (pid int, err error) {
 	text, rights := make([]byte, 32), make([]byte, unix.CmsgSpace(2*4))

@@ -3,214 +3,208 @@
 package netns
 
 import (
-	"encoding/json"
+	"errors"
 	"fmt"
-	"net/netip"
-	"os"
-	"os/signal"
-	"runtime"
 	"strings"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"mycr/linux"
 )
 
-// keeperWord is the argument of a keeper.
-const keeperWord = "keeper"
-
-// IsKeeper tells whether the arguments are those of a keeper.
-func IsKeeper(args []string) bool { return len(args) == 2 && args[1] == keeperWord }
-
-// keeperUserFD is the container's user namespace: a keeper has no device.
-const keeperUserFD = HelperTapFD
-
-// keeperOrders are all that a keeper needs to know. What is read from them is on the way to the network: they are few.
-type keeperOrders struct {
-	Driver, Path string
-	Argv         []string // of the driver, but for what only the keeper knows; see lastArguments
-	OwnUser      bool     // the container has a user namespace of its own
-	Timeout      time.Duration
-	Ports        []Port
-	Address4     netip.Addr // the container's, for ports
-}
-
-// Keeper stays with a driver that is not this module's: it starts it, tells
-// when it is ready, and ends it when the container's init has ended. When the
-// driver ends, the keeper does. It returns an exit status.
-func Keeper() int {
-	runtime.LockOSThread() // the driver dies with the thread that made it
-	k := &keeper{}
-	line, err := k.begin()
-	if err != nil {
-		line = readyLine(HelperReady{Error: err.Error(), Hint: k.hint})
-	}
-	if _, werr := unix.Write(HelperReadyFD, line); err == nil {
-		err = werr
-	}
-	unix.Close(HelperReadyFD)
-	if err == nil {
-		k.watch(-1)
-	}
-	k.end()
-	if err != nil {
-		return 1
-	}
-	return 0
-}
-
-func readyLine(message HelperReady) []byte {
-	line, _ := json.Marshal(message) // numbers and strings
-	return append(line, '\n')
-}
-
+// keeper makes and knows the keeper of a driver that is not this module's: a
+// process that stays with it as long as the container lives, and ends it then.
+// It is a copy of this process that only makes system calls: to start mycr once
+// more for it takes half as long as a driver takes to start.
 type keeper struct {
-	orders  keeperOrders
-	init    int            // pid
-	program *linux.Program // of the driver, but for its execve
-	said    int            // write end of output, the driver's
-	ready   [2]int         // readable when the driver is ready; [1] is the driver's
-	driver  linux.Child
-	output  int // read end of what the driver says
-	tail    []byte
-	signals chan os.Signal
-	wake    int // eventfd that a signal makes readable
-	hint    string
+	argv   []string // of the driver, but for what is known when there is an init; see lastArguments
+	ready  [2]int   // readable when the driver is ready; [1] is the driver's, or -1
+	output [2]int   // what the driver says
+	status int      // the keeper's words, and the driver's until its execve; -1 when there will be none
+	driver int      // pid, 0 while it is not known
+	tail   []byte
+	place  Place
+
+	program *linux.Program // of both
 }
+
+// The keeper's descriptors.
+const (
+	keeperInitFD   = 3 + iota // pidfd of the container's init
+	keeperOutputFD            // the end that nobody reads any more: a driver that says something then is not ended by it
+	keeperReadyFD             // the driver's, or /dev/null
+	keeperSaidFD              // the driver's
+	keeperDriverFD            // pidfd of the driver
+	keeperFDs
+)
 
 // maxTail is how much of the driver's last words is kept.
 const maxTail = 2048
 
-// begin returns what is to be said of a driver that is ready.
-func (k *keeper) begin() (line []byte, err error) {
-	k.output, k.wake = -1, -1
-	var st unix.Stat_t
-	if err := unix.Fstat(HelperConfigFD, &st); err != nil {
-		return nil, fmt.Errorf("a keeper is started by mycr: %w", err)
-	}
-	data := make([]byte, st.Size)
-	if _, err := unix.Pread(HelperConfigFD, data, 0); err != nil {
-		return nil, fmt.Errorf("read the keeper's orders: %w", err)
-	}
-	if err := json.Unmarshal(data, &k.orders); err != nil {
-		return nil, fmt.Errorf("the keeper's orders: %w", err)
-	}
-	if k.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC); err != nil {
-		return nil, fmt.Errorf("make an eventfd: %w", err)
-	}
-	k.signals = make(chan os.Signal, 1)
-	signal.Notify(k.signals, unix.SIGTERM, unix.SIGINT)
-	go func() {
-		<-k.signals
-		unix.Write(k.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0})
-	}()
-	if err := k.prepare(); err != nil {
-		return nil, err
-	}
-	if k.init, err = AwaitInit(); err != nil {
-		return nil, err
-	}
-	return k.start()
-}
-
 // prepare does what can be done before there is a container, since somebody waits for what comes after.
-func (k *keeper) prepare() error {
-	var output [2]int
-	if err := unix.Pipe2(output[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
-		return fmt.Errorf("make a pipe: %w", err)
-	}
-	k.output, k.said = output[0], output[1]
-	k.ready = [2]int{HelperControlFD, -1} // pasta's FIFO
-	if k.orders.Driver == Slirp {
-		if err := unix.Pipe2(k.ready[:], unix.O_CLOEXEC); err != nil {
-			return fmt.Errorf("make a pipe: %w", err)
+func (p *Plan) prepare(place Place) (k *keeper, err error) {
+	k = &keeper{ready: [2]int{-1, -1}, output: [2]int{-1, -1}, status: -1, place: place}
+	defer func() {
+		if err != nil {
+			k.close()
 		}
+	}()
+	if err := unix.Pipe2(k.output[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+		return nil, fmt.Errorf("make a pipe: %w", err)
 	}
+	if p.Driver == Pasta {
+		k.argv = p.pasta(place)
+		k.ready[0], err = fifo(place)
+		return k, err
+	}
+	k.argv = p.slirp(place)
+	if path := slirpSocket(place.DirPath); len(p.Config.Ports) > 0 && len(path) > 107 {
+		return nil, refuse("--root with a shorter path, or --network internal", "its API socket %s: a path of %d bytes, 107 are possible (unix(7))", path, len(path))
+	}
+	if err := unix.Pipe2(k.ready[:], unix.O_CLOEXEC); err != nil {
+		return nil, fmt.Errorf("make a pipe: %w", err)
+	}
+	return k, nil
+}
+
+func (k *keeper) close() {
+	for _, fd := range []*int{&k.ready[0], &k.ready[1], &k.output[0], &k.output[1], &k.status} {
+		closeFD(*fd)
+		*fd = -1
+	}
+}
+
+// start makes the keeper, which executes the driver.
+func (k *keeper) start(p *Plan, init Init) (linux.Child, error) {
+	files := files{}
+	defer files.close()
+	if err := files.add(init.PidFD, k.output[0], k.ready[1], k.output[1]); err != nil {
+		return linux.Child{}, err
+	}
+	status, err := files.socket()
+	if err != nil {
+		return linux.Child{}, err
+	}
+	k.status = status[0]
+	program, err := files.program(-1)
+	if err != nil {
+		return linux.Child{}, err
+	}
+	program.Keep("fork from the keeper", keep(), status[1], keeperDriverFD)
+	program.Call("die with the keeper", unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, int(unix.SIGKILL))
+	for fd := 1; fd <= 2; fd++ {
+		program.Call("take the pipe as standard output and error", unix.SYS_DUP3, keeperSaidFD, fd, 0)
+	}
+	program.Call("close the keeper's descriptors", unix.SYS_CLOSE_RANGE, 3, ^uint32(0), unix.CLOSE_RANGE_CLOEXEC)
+	if p.Driver == Slirp { // which takes a descriptor, not a name
+		program.Call("keep a descriptor", unix.SYS_FCNTL, keeperReadyFD, unix.F_SETFD, 0)
+	}
+	argv := append(k.argv, p.lastArguments(init)...)
+	program.Call("execute "+p.Path, unix.SYS_EXECVE, p.Path, program.Strings(argv), program.Strings([]string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}))
+	k.program = program
+	child, err := linux.Clone(0, -1, program, status[1])
+	for _, fd := range []*int{&k.output[1], &k.ready[1]} { // the driver's ends are the pipes'
+		closeFD(*fd)
+		*fd = -1
+	}
+	return child, err
+}
+
+// keep is what the keeper does from then on.
+func keep() *linux.Program {
 	p := linux.NewProgram()
-	p.Call("die with the keeper", unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, int(unix.SIGKILL))
-	p.Call("take the pipe as stderr", unix.SYS_DUP3, k.said, 2, 0)
-	p.Call("take the pipe as stdout", unix.SYS_DUP3, k.said, 1, 0)
-	p.Call("close the keeper's descriptors", unix.SYS_CLOSE_RANGE, 3, ^uint32(0), unix.CLOSE_RANGE_CLOEXEC)
-	if k.orders.Driver == Slirp { // which takes a descriptor, not a name
-		p.Call("keep a descriptor", unix.SYS_FCNTL, k.ready[1], unix.F_SETFD, 0)
-	}
-	k.program = p
-	return nil
+	p.Call("take a name", unix.SYS_PRCTL, unix.PR_SET_NAME, "mycr-keeper")
+	p.Call("close the driver's descriptor", unix.SYS_CLOSE, keeperReadyFD)
+	p.Call("close the driver's descriptor", unix.SYS_CLOSE, keeperSaidFD)
+	p.Call("close all other descriptors", unix.SYS_CLOSE_RANGE, keeperFDs, ^uint32(0), 0)
+	terminate := &[1]uint64{1 << (unix.SIGTERM - 1)}
+	p.Call("block SIGTERM", unix.SYS_RT_SIGPROCMASK, unix.SIG_BLOCK, unsafe.Pointer(terminate), 0, len(terminate)*8)
+	signal := p.Call("make a signalfd", unix.SYS_SIGNALFD4, -1, unsafe.Pointer(terminate), len(terminate)*8, unix.SFD_CLOEXEC)
+	ended := &[3]unix.PollFd{{Fd: keeperInitFD, Events: unix.POLLIN}, {Fd: keeperDriverFD, Events: unix.POLLIN}, {Events: unix.POLLIN}}
+	p.StoreInt32(&ended[2].Fd, signal)
+	p.Call("wait for the end of either, or of itself", unix.SYS_PPOLL, unsafe.Pointer(ended), len(ended), 0, 0, 0)
+	p.Call("end the driver", unix.SYS_PIDFD_SEND_SIGNAL, keeperDriverFD, int(unix.SIGKILL), 0, 0)
+	p.Tolerate(unix.ESRCH)
+	p.Call("wait for it", unix.SYS_WAIT4, -1, 0, unix.WALL, 0)
+	p.Call("end", unix.SYS_EXIT_GROUP, 0)
+	return p
 }
 
-// start executes the driver and waits until it says that it is ready.
-func (k *keeper) start() (line []byte, err error) {
-	p := k.program
-	argv := append(k.orders.Argv, k.lastArguments(k.ready[1])...)
-	p.Call("execute it", unix.SYS_EXECVE, k.orders.Path, p.Strings(argv), p.Strings([]string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}))
-	if k.driver, err = run(p); err != nil {
-		return nil, fmt.Errorf("execute %s: %w", k.orders.Path, err)
-	}
-	unix.Close(k.said)
-	if k.orders.Driver == Slirp {
-		unix.Close(k.ready[1]) // the driver's end is the pipe's
-	}
-	message := HelperReady{Ready: true, Driver: k.driver.PID}
-	for _, p := range k.orders.Ports {
-		message.Ports = append(message.Ports, helperPorts(p)...)
-	}
-	line = readyLine(message) // while the driver starts
-	if err := k.watch(k.ready[0]); err != nil {
-		return nil, err
-	}
-	unix.Close(k.ready[0])
-	if k.orders.Driver == Slirp {
-		return line, k.forward()
-	}
-	return line, nil
-}
-
-// watch waits until ready is readable, or, for -1, until the driver or the
-// container ends.
-func (k *keeper) watch(ready int) error {
-	deadline := time.Now().Add(k.orders.Timeout)
+// watch waits until the driver is ready, and says what there is to say of it; the descriptors are the keeper's and init's.
+func (k *keeper) watch(p *Plan, pidfd, init int, deadline time.Time) (HelperReady, error) {
 	for {
 		fds := []unix.PollFd{
-			{Fd: int32(HelperPidfdFD), Events: unix.POLLIN}, {Fd: int32(k.driver.PidFD), Events: unix.POLLIN},
-			{Fd: int32(k.output), Events: unix.POLLIN}, {Fd: int32(k.wake), Events: unix.POLLIN}, {Fd: int32(ready), Events: unix.POLLIN},
+			{Fd: int32(k.ready[0]), Events: unix.POLLIN}, {Fd: int32(k.status), Events: unix.POLLIN}, {Fd: int32(k.output[0]), Events: unix.POLLIN},
+			{Fd: int32(pidfd), Events: unix.POLLIN}, {Fd: int32(init), Events: unix.POLLIN},
 		}
-		timeout := -1
-		if ready >= 0 {
-			if timeout = int(time.Until(deadline).Milliseconds()); timeout <= 0 {
-				k.hint = "--network-timeout 30s, or --network internal"
-				return fmt.Errorf("it was not ready within %v%s", k.orders.Timeout, k.lastWords())
-			}
+		left := time.Until(deadline)
+		if left <= 0 {
+			return HelperReady{}, errLate
 		}
-		if _, err := linux.Poll(fds, timeout); err != nil {
-			return fmt.Errorf("wait for the driver: %w", err)
+		if _, err := linux.Poll(fds, int(left.Milliseconds())+1); err != nil {
+			return HelperReady{}, fmt.Errorf("wait for it: %w", err)
 		}
 		if fds[2].Revents != 0 {
 			k.listen()
 		}
-		switch {
-		case fds[4].Revents&unix.POLLIN != 0:
-			return nil
-		case fds[1].Revents != 0:
-			k.listen()
-			k.hint = "--network internal"
-			if strings.Contains(string(k.tail), "bind") {
-				k.hint = portHint(k.orders.Ports)
+		if fds[1].Revents != 0 {
+			if err := k.hear(); err != nil {
+				return HelperReady{}, err
 			}
-			return fmt.Errorf("it ended%s", k.lastWords())
-		case fds[0].Revents != 0:
-			return fmt.Errorf("the container ended before it was ready")
+			continue
+		}
+		switch {
+		case k.driver != 0 && fds[0].Revents&unix.POLLIN != 0:
+			return k.publish(p)
 		case fds[3].Revents != 0:
-			return fmt.Errorf("the keeper was told to end")
+			k.listen()
+			hint := "--network internal"
+			if strings.Contains(string(k.tail), "bind") {
+				hint = portHint(p.Config.Ports)
+			}
+			return HelperReady{Error: "it ended" + k.lastWords(), Hint: hint}, nil
+		case fds[4].Revents != 0:
+			return HelperReady{}, errors.New("the container ended before it was ready")
 		}
 	}
+}
+
+// hear takes one of the keeper's words.
+func (k *keeper) hear() error {
+	r, err := linux.ReadReport(k.status)
+	switch {
+	case err != nil: // the end of the socket, which is execve's success
+		unix.Close(k.status)
+		k.status = -1
+	case r.Forked != 0:
+		k.driver = r.Forked
+	default:
+		return fmt.Errorf("%s: %w", k.program.What(r.Step), r.Errno)
+	}
+	return nil
+}
+
+// publish publishes the ports of a driver that is ready where it does not do that itself.
+func (k *keeper) publish(p *Plan) (HelperReady, error) {
+	message := HelperReady{Ready: true, Driver: k.driver}
+	for _, port := range p.Config.Ports {
+		message.Ports = append(message.Ports, helperPorts(port)...)
+	}
+	if p.Driver == Slirp {
+		if hint, err := p.forward(k.place); err != nil {
+			return HelperReady{Error: err.Error(), Hint: hint}, nil
+		}
+	}
+	return message, nil
 }
 
 // listen keeps the end of what the driver says.
 func (k *keeper) listen() {
 	buf := make([]byte, 4096)
-	for k.output >= 0 {
-		n, err := unix.Read(k.output, buf)
+	for k.output[0] >= 0 {
+		n, err := unix.Read(k.output[0], buf)
 		if err == unix.EINTR {
 			continue
 		}
@@ -218,8 +212,8 @@ func (k *keeper) listen() {
 			return
 		}
 		if n <= 0 {
-			unix.Close(k.output) // poll(2) would tell of its end for ever
-			k.output = -1
+			unix.Close(k.output[0]) // poll(2) would tell of its end for ever
+			k.output[0] = -1
 			return
 		}
 		k.tail = append(k.tail, buf[:n]...)
@@ -233,13 +227,4 @@ func (k *keeper) lastWords() string {
 		return ""
 	}
 	return ": " + words
-}
-
-// end kills the driver, and waits for it.
-func (k *keeper) end() {
-	if k.driver.PID == 0 {
-		return
-	}
-	unix.PidfdSendSignal(k.driver.PidFD, unix.SIGKILL, nil, 0)
-	linux.Wait(k.driver.PID)
 }

@@ -56,17 +56,17 @@ func (f *files) close() {
 	for _, fd := range f.fds {
 		unix.Close(fd)
 	}
+	f.fds = nil
 }
 
-// launch executes a program that shares nothing with the caller but its
+// program is the beginning of a process that shares nothing with the caller but its
 // cgroup, its namespaces and these files: in a session of its own, in /, with
-// /dev/null as standard streams (but stderr, if it is given) and without environment; it gains no privileges.
-func launch(path string, argv []string, f *files, stderr int) (linux.Child, error) {
-	null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return linux.Child{}, fmt.Errorf("open /dev/null: %w", err)
+// /dev/null as standard streams (but stderr, if it is given); it gains no privileges.
+func (f *files) program(stderr int) (*linux.Program, error) {
+	if err := f.add(-1); err != nil {
+		return nil, err
 	}
-	defer unix.Close(null)
+	null := f.fds[len(f.fds)-1]
 	p := linux.NewProgram()
 	p.Call("start a session", unix.SYS_SETSID)
 	p.Call("go to /", unix.SYS_CHDIR, "/")
@@ -74,42 +74,56 @@ func launch(path string, argv []string, f *files, stderr int) (linux.Child, erro
 	p.Call("clear the file mode mask", unix.SYS_UMASK, 0o077)
 	for fd := range 3 {
 		p.Call("open /dev/null", unix.SYS_DUP3, null, fd, 0)
-		p.Tolerate(unix.EINVAL) // it is that one
 	}
 	if stderr >= 0 {
 		p.Call("pass stderr", unix.SYS_DUP3, stderr, 2, 0)
 	}
-	for i, fd := range f.fds {
+	for i, fd := range f.fds[:len(f.fds)-1] {
 		p.Call("pass a descriptor", unix.SYS_DUP3, fd, 3+i, 0)
 	}
-	p.Call("close the caller's descriptors", unix.SYS_CLOSE_RANGE, 3+len(f.fds), ^uint32(0), unix.CLOSE_RANGE_CLOEXEC)
-	p.Call("execute it", unix.SYS_EXECVE, path, p.Strings(argv), p.Strings(nil))
-	return run(p)
+	return p, nil
 }
 
-// run clones a process for a program that ends in execve, and says why it does not.
-func run(p *linux.Program) (linux.Child, error) {
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return linux.Child{}, fmt.Errorf("make a socket pair: %w", err)
-	}
-	defer unix.Close(pair[0])
-	// The child's close_range must leave it open until execve: it is above the child's own numbers.
-	status, err := unix.FcntlInt(uintptr(pair[1]), unix.F_DUPFD_CLOEXEC, firstHigh)
-	unix.Close(pair[1])
+// launch executes a program so, without environment.
+func launch(path string, argv []string, f *files, stderr int) (linux.Child, error) {
+	passed := len(f.fds)
+	p, err := f.program(stderr)
 	if err != nil {
 		return linux.Child{}, err
 	}
-	child, err := linux.Clone(0, -1, p, status)
-	unix.Close(status)
+	p.Call("close the caller's descriptors", unix.SYS_CLOSE_RANGE, 3+passed, ^uint32(0), unix.CLOSE_RANGE_CLOEXEC)
+	p.Call("execute it", unix.SYS_EXECVE, path, p.Strings(argv), p.Strings(nil))
+	status, err := f.socket()
+	if err != nil {
+		return linux.Child{}, err
+	}
+	defer unix.Close(status[0])
+	child, err := linux.Clone(0, -1, p, status[1])
+	f.close()
 	if err != nil {
 		return child, err
 	}
-	fault, err := linux.ReadReport(pair[0])
+	fault, err := linux.ReadReport(status[0])
 	if err != nil { // the end of the socket, which is execve's success
 		return child, nil
 	}
 	unix.Close(child.PidFD)
 	_, werr := linux.Wait(child.PID)
 	return linux.Child{}, errors.Join(fmt.Errorf("%s: %w", p.What(fault.Step), fault.Errno), werr)
+}
+
+// socket makes a status socket, of which the other end is one of the files, so that it is above the numbers which the
+// child gives to those.
+func (f *files) socket() (status [2]int, err error) {
+	if status, err = unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0); err != nil {
+		return status, fmt.Errorf("make a socket pair: %w", err)
+	}
+	err = f.add(status[1])
+	unix.Close(status[1])
+	if err != nil {
+		unix.Close(status[0])
+		return status, err
+	}
+	status[1] = f.fds[len(f.fds)-1]
+	return status, nil
 }

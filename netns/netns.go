@@ -6,7 +6,7 @@
 // mycr-net.
 //
 // Resolve decides; Up is what the container's init does in its namespaces;
-// Start makes the keeper, which ends the driver when the container has ended.
+// Launch and Give start the driver, or a keeper that ends it when the container has ended.
 package netns
 
 import (

@@ -49,96 +49,75 @@ type Running struct {
 // Starting is a driver that may not be ready yet.
 type Starting struct {
 	plan     *Plan
-	keeper   linux.Child
-	init     int // our end of the socket that takes init to it
-	ready    int
+	keeper   linux.Child // PidFD is -1 while there is none
+	other    *keeper     // nil for mycr-net, which is its own
+	init     int         // our end of the socket that takes init to mycr-net
+	ready    int         // mycr-net's
+	pidfd    int         // init's
 	deadline time.Time
 	patience time.Duration
 	ended    bool // and waited for
 }
 
-// Launch starts the process that will be the network of a container, or will keep it, while that
-// container is being made. It waits for Give, and goes on until the container's init ends.
+// Launch starts mycr-net while the container is being made, which waits for Give; another driver
+// is only prepared. Both go on until the container's init ends.
 func (p *Plan) Launch(place Place) (_ *Starting, err error) {
-	s := &Starting{plan: p, init: -1, ready: -1, patience: p.Timeout}
-	files := files{}
+	s := &Starting{plan: p, init: -1, ready: -1, patience: p.Timeout, keeper: linux.Child{PidFD: -1}}
+	if p.Driver == Internal {
+		err = s.launch(place)
+	} else {
+		s.other, err = p.prepare(place)
+	}
+	if err != nil {
+		s.close()
+		return nil, fmt.Errorf("network driver %s: %w", p.name(), err)
+	}
+	return s, nil
+}
+
+func (s *Starting) launch(place Place) error {
+	files, p := files{}, s.plan
 	defer files.close()
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("network driver %s: %w", p.name(), err)
-			s.close()
-		}
-	}()
 	var pipe [2]int
 	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
-		return nil, fmt.Errorf("make a pipe: %w", err)
+		return fmt.Errorf("make a pipe: %w", err)
 	}
 	s.ready = pipe[0]
 	defer unix.Close(pipe[1])
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return nil, fmt.Errorf("make a socket pair: %w", err)
+		return fmt.Errorf("make a socket pair: %w", err)
 	}
 	s.init = pair[0]
 	defer unix.Close(pair[1])
-	control, err := p.control(place)
+	control, err := listen(place)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if control != place.Dir {
-		defer closeFD(control)
-	}
-	var path string
-	var argv []string
-	if p.Driver == Internal {
-		c := p.Config
-		c.MAC = deviceMAC.String()
-		path, argv = p.Path, []string{"mycr-net", p.Config.Version}
-		err = files.config(c)
-	} else {
-		if path = linux.ExePath(); path == "" { // deleted
-			path = "/proc/self/exe"
-		}
-		argv = []string{"mycr", keeperWord}
-		err = files.config(p.keeperOrders(place))
-	}
-	if err != nil {
-		return nil, err
+	defer unix.Close(control)
+	config := p.Config
+	config.MAC = deviceMAC.String()
+	if err := files.config(config); err != nil {
+		return err
 	}
 	if err := files.add(-1, pipe[1], -1, control, pair[1]); err != nil {
-		return nil, err
+		return err
 	}
-	stderr := -1
-	if p.Driver == Internal { // what it says instead of a line of JSON are its last words
-		stderr = files.fds[HelperReadyFD-HelperConfigFD]
+	// What it says instead of a line of JSON are its last words.
+	if s.keeper, err = launch(p.Path, []string{"mycr-net", config.Version}, &files, files.fds[HelperReadyFD-HelperConfigFD]); err != nil {
+		s.keeper.PidFD = -1
+		return fmt.Errorf("execute %s: %w", p.Path, err)
 	}
-	if s.keeper, err = launch(path, argv, &files, stderr); err != nil {
-		return nil, fmt.Errorf("execute %s: %w", path, err)
-	}
-	return s, nil
-}
-
-// control makes what the driver is spoken to by: mycr-net's socket, the directory of slirp4netns' one,
-// pasta's FIFO; -1 where nobody speaks to it.
-func (p *Plan) control(place Place) (int, error) {
-	switch {
-	case p.Driver == Internal:
-		return listen(place)
-	case p.Driver == Pasta:
-		return fifo(place)
-	case p.Driver == Slirp && len(p.Config.Ports) > 0:
-		if path := slirpSocket(place.DirPath); len(path) > 107 {
-			return -1, refuse("--root with a shorter path, or --network internal", "its API socket %s: a path of %d bytes, 107 are possible (unix(7))", path, len(path))
-		}
-		return place.Dir, nil
-	}
-	return -1, nil
+	return nil
 }
 
 func (s *Starting) close() {
 	closeFD(s.init)
 	closeFD(s.ready)
 	s.init, s.ready = -1, -1
+	if s.other != nil {
+		s.other.close()
+	}
 }
 
 func closeFD(fd int) {
@@ -185,9 +164,8 @@ func (s *Starting) Wait(dir, init int) (*Record, error) {
 	if s.plan.Driver == Pasta {
 		defer unix.Unlinkat(dir, readyName, 0)
 	}
-	message, err := readReady(s.ready, s.deadline)
-	unix.Close(s.ready)
-	s.ready = -1
+	message, err := s.await()
+	s.close()
 	p := s.plan
 	switch {
 	case errors.Is(err, errLate):
@@ -227,9 +205,19 @@ func (s *Starting) Wait(dir, init int) (*Record, error) {
 	return r, nil
 }
 
+func (s *Starting) await() (HelperReady, error) {
+	if s.other != nil {
+		return s.other.watch(s.plan, s.keeper.PidFD, s.pidfd, s.deadline)
+	}
+	return readReady(s.ready, s.deadline)
+}
+
 // Abort ends a driver whose container could not be made.
 func (s *Starting) Abort() {
 	s.close()
+	if s.keeper.PID == 0 {
+		return
+	}
 	pidfd := s.keeper.PidFD
 	if s.ended {
 		unix.Close(pidfd)
