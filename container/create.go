@@ -109,7 +109,6 @@ type maker struct {
 	parent        int  // our end of the status socket
 	reaper        int  // eventfd on which a reaping init waits for its cgroup and its ids, or -1
 	hooked        bool
-	launched      <-chan error    // of the network's driver; nil when that is known
 	driver        *netns.Starting // of the network, or nil
 	userNamespace int             // for the driver, or -1
 }

@@ -90,7 +90,6 @@ func (m *maker) abort(cause error) error {
 		}
 		unix.Close(m.process.PidFD)
 	}
-	m.awaitDriver() // one that could not be executed needs no end
 	if m.driver != nil {
 		m.driver.Abort()
 	}

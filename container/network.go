@@ -121,39 +121,18 @@ func (m *maker) openUserNamespace() (err error) {
 	return nil
 }
 
-// launchDriver starts the network's driver, which gets ready on another processor while the container is made. It
-// is executed from another thread, since that stands still until it is.
-func (m *maker) launchDriver() error {
+// launchDriver starts the network's driver, which gets ready on another processor meanwhile.
+func (m *maker) launchDriver() (err error) {
 	if m.plan.network.Driver == "" {
 		return nil
 	}
-	place := netns.Place{Dir: m.c.dir.fd, DirPath: m.c.dir.path, OwnUser: m.plan.userns.User != userns.UserShared}
-	launched := make(chan error, 1)
-	m.launched = launched
-	go func() {
-		var err error
-		m.driver, err = m.plan.network.Launch(place)
-		launched <- err
-	}()
-	return nil
-}
-
-// awaitDriver waits until the driver is executed, or says why it is not; there is m.driver from then on.
-func (m *maker) awaitDriver() error {
-	if m.launched == nil {
-		return nil
-	}
-	err := <-m.launched
-	m.launched = nil
+	m.driver, err = m.plan.network.Launch(netns.Place{Dir: m.c.dir.fd, DirPath: m.c.dir.path, OwnUser: m.plan.userns.User != userns.UserShared})
 	return err
 }
 
 // introduce hands the container to a driver that makes the device itself, as soon as there are ids: it works while
 // the child mounts.
 func (m *maker) introduce() error {
-	if err := m.awaitDriver(); err != nil {
-		return err
-	}
 	if m.driver == nil || m.plan.orders.Net.Tell {
 		return nil
 	}
