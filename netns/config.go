@@ -72,11 +72,10 @@ type AllowNet struct {
 
 // HelperReady is the one line that mycr-net writes before the container runs.
 type HelperReady struct {
-	Ready  bool         `json:"ready,omitempty"`
-	Driver int          `json:"driver,omitempty"` // pid, of a keeper's driver
-	Ports  []HelperPort `json:"ports,omitempty"`
-	Error  string       `json:"error,omitempty"`
-	Hint   string       `json:"hint,omitempty"`
+	Ready bool         `json:"ready,omitempty"`
+	Ports []HelperPort `json:"ports,omitempty"`
+	Error string       `json:"error,omitempty"`
+	Hint  string       `json:"hint,omitempty"`
 }
 
 // A HelperPort is a published port that is listened on.

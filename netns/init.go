@@ -24,8 +24,7 @@ type Init struct {
 func (s *Starting) Give(init Init) (err error) {
 	s.deadline, s.pidfd = time.Now().Add(s.patience), init.PidFD
 	if s.other != nil {
-		if s.keeper, err = s.other.start(s.plan, init); err != nil {
-			s.keeper = linux.Child{PidFD: -1}
+		if s.keeper, err = s.other.start(init); err != nil {
 			return fmt.Errorf("network driver %s: %w", s.plan.name(), err)
 		}
 		return nil

@@ -19,13 +19,14 @@ import (
 // It is a copy of this process that only makes system calls: to start mycr once
 // more for it takes half as long as a driver takes to start.
 type keeper struct {
+	plan   *Plan
+	place  Place
 	argv   []string // of the driver, but for what is known when there is an init; see lastArguments
 	ready  [2]int   // readable when the driver is ready; [1] is the driver's, or -1
 	output [2]int   // what the driver says
 	status int      // the keeper's words, and the driver's until its execve; -1 when there will be none
 	driver int      // pid, 0 while it is not known
 	tail   []byte
-	place  Place
 
 	program *linux.Program // of both
 }
@@ -45,7 +46,7 @@ const maxTail = 2048
 
 // prepare does what can be done before there is a container, since somebody waits for what comes after.
 func (p *Plan) prepare(place Place) (k *keeper, err error) {
-	k = &keeper{ready: [2]int{-1, -1}, output: [2]int{-1, -1}, status: -1, place: place}
+	k = &keeper{plan: p, place: place, ready: [2]int{-1, -1}, output: [2]int{-1, -1}, status: -1}
 	defer func() {
 		if err != nil {
 			k.close()
@@ -77,8 +78,8 @@ func (k *keeper) close() {
 }
 
 // start makes the keeper, which executes the driver.
-func (k *keeper) start(p *Plan, init Init) (linux.Child, error) {
-	files := files{}
+func (k *keeper) start(init Init) (linux.Child, error) {
+	files, p := files{}, k.plan
 	defer files.close()
 	if err := files.add(init.PidFD, k.output[0], k.ready[1], k.output[1]); err != nil {
 		return linux.Child{}, err
@@ -133,7 +134,7 @@ func keep() *linux.Program {
 }
 
 // watch waits until the driver is ready, and says what there is to say of it; the descriptors are the keeper's and init's.
-func (k *keeper) watch(p *Plan, pidfd, init int, deadline time.Time) (HelperReady, error) {
+func (k *keeper) watch(pidfd, init int, deadline time.Time) (HelperReady, error) {
 	for {
 		fds := []unix.PollFd{
 			{Fd: int32(k.ready[0]), Events: unix.POLLIN}, {Fd: int32(k.status), Events: unix.POLLIN}, {Fd: int32(k.output[0]), Events: unix.POLLIN},
@@ -157,12 +158,12 @@ func (k *keeper) watch(p *Plan, pidfd, init int, deadline time.Time) (HelperRead
 		}
 		switch {
 		case k.driver != 0 && fds[0].Revents&unix.POLLIN != 0:
-			return k.publish(p)
+			return k.publish(), nil
 		case fds[3].Revents != 0:
 			k.listen()
 			hint := "--network internal"
 			if strings.Contains(string(k.tail), "bind") {
-				hint = portHint(p.Config.Ports)
+				hint = portHint(k.plan.Config.Ports)
 			}
 			return HelperReady{Error: "it ended" + k.lastWords(), Hint: hint}, nil
 		case fds[4].Revents != 0:
@@ -187,17 +188,17 @@ func (k *keeper) hear() error {
 }
 
 // publish publishes the ports of a driver that is ready where it does not do that itself.
-func (k *keeper) publish(p *Plan) (HelperReady, error) {
-	message := HelperReady{Ready: true, Driver: k.driver}
-	for _, port := range p.Config.Ports {
+func (k *keeper) publish() HelperReady {
+	message := HelperReady{Ready: true}
+	for _, port := range k.plan.Config.Ports {
 		message.Ports = append(message.Ports, helperPorts(port)...)
 	}
-	if p.Driver == Slirp {
-		if hint, err := p.forward(k.place); err != nil {
-			return HelperReady{Error: err.Error(), Hint: hint}, nil
+	if k.plan.Driver == Slirp {
+		if hint, err := k.plan.forward(k.place); err != nil {
+			return HelperReady{Error: err.Error(), Hint: hint}
 		}
 	}
-	return message, nil
+	return message
 }
 
 // listen keeps the end of what the driver says.

@@ -99,7 +99,7 @@ func launch(path string, argv []string, f *files, stderr int) (linux.Child, erro
 	}
 	defer unix.Close(status[0])
 	child, err := linux.Clone(0, -1, p, status[1])
-	f.close()
+	f.close() // our copy of the socket's other end is among them
 	if err != nil {
 		return child, err
 	}

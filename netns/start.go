@@ -49,7 +49,7 @@ type Running struct {
 // Starting is a driver that may not be ready yet.
 type Starting struct {
 	plan     *Plan
-	keeper   linux.Child // PidFD is -1 while there is none
+	keeper   linux.Child // zero while there is none
 	other    *keeper     // nil for mycr-net, which is its own
 	init     int         // our end of the socket that takes init to mycr-net
 	ready    int         // mycr-net's
@@ -62,7 +62,7 @@ type Starting struct {
 // Launch starts mycr-net while the container is being made, which waits for Give; another driver
 // is only prepared. Both go on until the container's init ends.
 func (p *Plan) Launch(place Place) (_ *Starting, err error) {
-	s := &Starting{plan: p, init: -1, ready: -1, patience: p.Timeout, keeper: linux.Child{PidFD: -1}}
+	s := &Starting{plan: p, init: -1, ready: -1, patience: p.Timeout}
 	if p.Driver == Internal {
 		err = s.launch(place)
 	} else {
@@ -105,7 +105,6 @@ func (s *Starting) launch(place Place) error {
 	}
 	// What it says instead of a line of JSON are its last words.
 	if s.keeper, err = launch(p.Path, []string{"mycr-net", config.Version}, &files, files.fds[HelperReadyFD-HelperConfigFD]); err != nil {
-		s.keeper.PidFD = -1
 		return fmt.Errorf("execute %s: %w", p.Path, err)
 	}
 	return nil
@@ -177,7 +176,10 @@ func (s *Starting) Wait(dir, init int) (*Record, error) {
 	}
 	r := &Record{
 		Driver: p.Driver, Path: p.Path, Device: DeviceName, DNS: p.Config.DNS, Ports: message.Ports, Egress: p.Config.Egress != nil,
-		Keeper: Running{PID: s.keeper.PID}, Process: Running{PID: message.Driver},
+		Keeper: Running{PID: s.keeper.PID},
+	}
+	if s.other != nil {
+		r.Process.PID = s.other.driver
 	}
 	for _, process := range []*Running{&r.Keeper, &r.Process} {
 		if process.PID == 0 {
@@ -207,7 +209,7 @@ func (s *Starting) Wait(dir, init int) (*Record, error) {
 
 func (s *Starting) await() (HelperReady, error) {
 	if s.other != nil {
-		return s.other.watch(s.plan, s.keeper.PidFD, s.pidfd, s.deadline)
+		return s.other.watch(s.keeper.PidFD, s.pidfd, s.deadline)
 	}
 	return readReady(s.ready, s.deadline)
 }
@@ -275,7 +277,7 @@ func (s *Starting) fate() string {
 
 var errLate = errors.New("not in time")
 
-// readReady reads the one line of a driver.
+// readReady reads mycr-net's one line.
 func readReady(fd int, deadline time.Time) (HelperReady, error) {
 	var message HelperReady
 	var text []byte
