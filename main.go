@@ -7,27 +7,22 @@ package main
 import (
 	"fmt"
 	"os"
-	"runtime"
 
 	"mycr/cli"
 	"mycr/container"
 )
 
 // A container's init becomes its process on the main thread, which shows its
-// ids and capabilities in /proc. Any other command is faster where goroutines
-// can change places.
+// ids and capabilities in /proc: Go keeps init functions there, and would make
+// a thread more for runtime.LockOSThread.
 func init() {
-	if container.IsInit(os.Args) {
-		runtime.LockOSThread()
-	}
-}
-
-func main() {
-	// Before anything else: init has no command line to read.
 	if container.IsInit(os.Args) {
 		err := container.Init(os.Args)
 		fmt.Fprintf(os.Stderr, "mycr: %v\n", err)
 		os.Exit(1)
 	}
+}
+
+func main() {
 	os.Exit(cli.Main(os.Args))
 }

@@ -55,10 +55,6 @@ func childProgram(plan *plan, e *exe, sealed, preserve, waiting int, moved bool)
 		}
 		p.Split("fork from the reaping init", reaper(&o.Process, waiting))
 	}
-	// Go's monitor thread sleeps 20 µs at a time, and takes a fifth of the time
-	// of a process that lives for milliseconds; late timers disturb nobody here.
-	// The process gets its own slack back (process.Program).
-	p.Call("let timers be late", unix.SYS_PRCTL, unix.PR_SET_TIMERSLACK, 100_000_000)
 	// Whatever the caller left open is closed by execve; what is ours is not.
 	p.Call("close the caller's descriptors", unix.SYS_CLOSE_RANGE, 3+preserve, ^uint32(0), unix.CLOSE_RANGE_CLOEXEC)
 	for _, fd := range []int{sealed, o.Status, o.Gate, o.Console, o.Listener} {
@@ -67,7 +63,8 @@ func childProgram(plan *plan, e *exe, sealed, preserve, waiting int, moved bool)
 		}
 	}
 	argv := p.Strings([]string{"mycr", initWord, strconv.Itoa(sealed)})
-	envp := p.Strings(nil)
+	// For Go's runtime, which makes threads for other processors before init has begun.
+	envp := p.Strings([]string{"GOMAXPROCS=1"})
 	if e.fd >= 0 {
 		p.Call("execute a sealed copy of mycr", unix.SYS_EXECVEAT, e.fd, "", argv, envp, unix.AT_EMPTY_PATH)
 	} else {

@@ -11,6 +11,8 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"mycr/linux"
 )
 
 // child is a hook that runs. It is not an os/exec.Cmd: that has goroutines, a
@@ -55,7 +57,7 @@ func start(h *specs.Hook, state []byte, dir string) (*child, error) {
 		env = []string{} // nil would be the caller's, in some of Go's packages
 	}
 	c := &child{pidfd: -1, output: pipe[0]}
-	c.pid, err = syscall.ForkExec(h.Path, args, &syscall.ProcAttr{
+	c.pid, err = linux.ForkExec(h.Path, args, &syscall.ProcAttr{
 		Dir:   dir,
 		Env:   env,
 		Files: []uintptr{uintptr(stdin), uintptr(pipe[1]), uintptr(pipe[1])},

@@ -166,7 +166,7 @@ func start(path string, argv []string) (tool, error) {
 	}
 	defer unix.Close(errs[1])
 	t.out, t.err = out[0], errs[0]
-	t.pid, err = syscall.ForkExec(path, argv, &syscall.ProcAttr{
+	t.pid, err = linux.ForkExec(path, argv, &syscall.ProcAttr{
 		Dir:   "/",
 		Env:   []string{}, // nil would be ours
 		Files: []uintptr{uintptr(null), uintptr(out[1]), uintptr(errs[1])},

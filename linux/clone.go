@@ -57,6 +57,7 @@ func Clone(flags uint64, cgroup int, program *Program, status int) (Child, error
 			f.Flags |= unix.CLONE_VM | unix.CLONE_VFORK
 		}
 	}
+	ownTimerSlack()
 	var first unsafe.Pointer
 	if len(program.steps) > 0 {
 		first = unsafe.Pointer(&program.steps[0])

@@ -77,7 +77,7 @@ func (plan *Plan) AddEarly(p *linux.Program) {
 //     while CAP_SYS_ADMIN is still there.
 func (plan *Plan) Program(o ProgramOptions) *linux.Program {
 	p := linux.NewProgram()
-	// Zero is what this thread began with; mycr's init lets timers be late.
+	// Zero is what this process began with; linux.Entry lets mycr's timers be late.
 	p.Call("reset the timer slack", unix.SYS_PRCTL, unix.PR_SET_TIMERSLACK, 0)
 	if o.InGo {
 		p.WithoutHandlers()
