@@ -3,11 +3,12 @@
 package cli
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 
 	"github.com/spf13/pflag"
+
+	"mycr/coldjson"
 )
 
 // state prints what is known of a container.
@@ -25,7 +26,7 @@ func (*state) run(s *session, args []string) (int, error) {
 		return 1, err
 	}
 	defer c.Close()
-	text, err := json.MarshalIndent(c.State(), "", "  ")
+	text, err := coldjson.MarshalIndent(c.State(), "  ")
 	if err != nil {
 		return 1, err
 	}

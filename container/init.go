@@ -3,7 +3,6 @@
 package container
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -12,6 +11,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"mycr/coldjson"
 	"mycr/hooks"
 	"mycr/linux"
 	"mycr/process"
@@ -183,7 +183,7 @@ func (c *child) hooks(kind string, list []specs.Hook, status specs.ContainerStat
 	}
 	state := c.orders.HookState
 	state.Status, state.Pid = status, c.pid
-	b, err := json.Marshal(state)
+	b, err := coldjson.Marshal(state)
 	if err != nil {
 		return err
 	}

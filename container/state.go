@@ -4,7 +4,6 @@ package container
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -16,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mycr/cgroupdelegate"
+	"mycr/coldjson"
 	"mycr/linux"
 	"mycr/netns"
 	"mycr/userns"
@@ -136,7 +136,7 @@ func (c *Container) readRecord() error {
 		return err
 	}
 	var record Record
-	if err := json.Unmarshal(b, &record); err != nil {
+	if err := coldjson.Unmarshal(b, &record); err != nil {
 		return fmt.Errorf("%s/%s: %w", c.dir.path, recordName, err)
 	}
 	if record.Version != recordVersion {
@@ -150,7 +150,7 @@ func (c *Container) readRecord() error {
 }
 
 func (c *Container) writeRecord() error {
-	b, err := json.MarshalIndent(&c.record, "", "  ")
+	b, err := coldjson.MarshalIndent(&c.record, "  ")
 	if err != nil {
 		return err
 	}
@@ -214,7 +214,7 @@ func (r *Record) state(status specs.ContainerState) State {
 // hookState is what a hook reads on its standard input: specs.State only.
 func (r *Record) hookState(status specs.ContainerState) ([]byte, error) {
 	s := specs.State{Version: r.OCIVersion, ID: r.ID, Status: status, Pid: r.PID, Bundle: r.Bundle, Annotations: r.Annotations}
-	return json.Marshal(s)
+	return coldjson.Marshal(s)
 }
 
 // alive tells whether the recorded process still is that process: of this

@@ -13,6 +13,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"mycr/coldjson/plaintest"
 	"mycr/linux"
 )
 
@@ -183,4 +184,10 @@ func TestSysctlKeys(t *testing.T) {
 			t.Errorf("%d: %s, want %s", i, got[i].Path, want)
 		}
 	}
+}
+
+func TestRecordIsPlainData(t *testing.T) {
+	plaintest.Plain(t, new(Record))
+	plaintest.Plain(t, new(State))
+	plaintest.Plain(t, new(specs.State))
 }

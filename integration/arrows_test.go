@@ -21,7 +21,7 @@ var floors = [][]string{
 	{"container", "doctor"},
 	{"bundle"},
 	{"userns", "idmap", "cgroupdelegate", "rootfs", "netns", "hooks", "process", "seccomp"},
-	{"linux"},
+	{"linux", "coldjson"},
 }
 
 // Everybody may import these two: the types of config.json, and system calls.

@@ -3,12 +3,12 @@
 package netns
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 
 	"golang.org/x/sys/unix"
 
+	"mycr/coldjson"
 	"mycr/linux"
 )
 
@@ -40,7 +40,7 @@ func (f *files) add(list ...int) error {
 
 // config appends a sealed memfd with v.
 func (f *files) config(v any) error {
-	data, err := json.Marshal(v)
+	data, err := coldjson.Marshal(v)
 	if err != nil {
 		return err
 	}
@@ -84,7 +84,8 @@ func (f *files) program(stderr int) (*linux.Program, error) {
 	return p, nil
 }
 
-// launch executes a program so, without environment.
+// launch executes a program of Go's so, without environment but for its runtime: it has one processor from the beginning
+// (see mycr-net's main).
 func launch(path string, argv []string, f *files, stderr int) (linux.Child, error) {
 	passed := len(f.fds)
 	p, err := f.program(stderr)
@@ -92,7 +93,7 @@ func launch(path string, argv []string, f *files, stderr int) (linux.Child, erro
 		return linux.Child{}, err
 	}
 	p.Call("close the caller's descriptors", unix.SYS_CLOSE_RANGE, 3+passed, ^uint32(0), unix.CLOSE_RANGE_CLOEXEC)
-	p.Call("execute it", unix.SYS_EXECVE, path, p.Strings(argv), p.Strings(nil))
+	p.Call("execute it", unix.SYS_EXECVE, path, p.Strings(argv), p.Strings([]string{"GOMAXPROCS=1"}))
 	status, err := f.socket()
 	if err != nil {
 		return linux.Child{}, err

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"mycr/coldjson/plaintest"
 )
 
 func host(drivers ...string) HostFacts {
@@ -197,4 +199,9 @@ func FuzzPublish(f *testing.F) {
 			t.Fatalf("%q", word)
 		}
 	})
+}
+
+func TestHelperConfigIsPlainData(t *testing.T) {
+	plaintest.Plain(t, new(HelperConfig))
+	plaintest.Plain(t, new(HelperReady))
 }

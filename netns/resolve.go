@@ -184,16 +184,19 @@ var (
 // that it is an address which no network has (RFC 3927, its first /24).
 var pastaForward = netip.MustParseAddr("169.254.0.53")
 
-// metadata are the addresses at which clouds hand out their machines' secrets.
-var metadata = []netip.Addr{
-	netip.MustParseAddr("169.254.169.254"), // nearly all of them
-	netip.MustParseAddr("169.254.170.2"),   // AWS' tasks
-	netip.MustParseAddr("169.254.170.23"),  // AWS' pods
-	netip.MustParseAddr("100.100.100.200"), // Alibaba
-	netip.MustParseAddr("168.63.129.16"),   // Azure
-	netip.MustParseAddr("fd00:ec2::254"),   // AWS
-	netip.MustParseAddr("fd00:ec2::23"),
-	netip.MustParseAddr("fd20:ce::254"), // Google
+// metadata gives the addresses at which clouds hand out their machines' secrets.
+// It is no variable, which commands without a network would pay for at their start.
+func metadata() []netip.Addr {
+	return []netip.Addr{
+		netip.MustParseAddr("169.254.169.254"), // nearly all of them
+		netip.MustParseAddr("169.254.170.2"),   // AWS' tasks
+		netip.MustParseAddr("169.254.170.23"),  // AWS' pods
+		netip.MustParseAddr("100.100.100.200"), // Alibaba
+		netip.MustParseAddr("168.63.129.16"),   // Azure
+		netip.MustParseAddr("fd00:ec2::254"),   // AWS
+		netip.MustParseAddr("fd00:ec2::23"),
+		netip.MustParseAddr("fd20:ce::254"), // Google
+	}
 }
 
 // configure plans one driver.
@@ -242,7 +245,7 @@ func (p *Plan) RoutesGuard() bool {
 func (p *Plan) block(o *Options, f *Facts) {
 	var list []netip.Addr
 	if !o.AllowMetadata {
-		list = append(list, metadata...)
+		list = append(list, metadata()...)
 	}
 	if !o.HostLoopback && (p.Driver != Pasta || len(o.Subnets) > 0) {
 		list = append(list, f.Host.Addresses...)

@@ -3,7 +3,6 @@
 package netns
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -12,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"mycr/coldjson"
 	"mycr/linux"
 )
 
@@ -244,7 +244,7 @@ func (s *Starting) Abort() {
 
 // parseReady reads the line, or says which words are there instead.
 func parseReady(text []byte, message *HelperReady) error {
-	if json.Unmarshal(text, message) == nil {
+	if coldjson.Unmarshal(text, message) == nil {
 		return nil
 	}
 	words := strings.Join(strings.Fields(string(text)), " ")

@@ -8,7 +8,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"mycr/coldjson"
 	"mycr/netns"
 	"mycr/netns/mycr-net/sandbox"
 )
@@ -29,13 +29,14 @@ func main() {
 	runtime.GOMAXPROCS(1)
 	var n *network
 	err := sandbox.Begin()
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, unix.SIGTERM, unix.SIGINT)
 	ready := os.NewFile(netns.HelperReadyFD, "ready")
 	if err == nil {
 		n, err = start()
 	}
+	signals := make(chan os.Signal, 1)
 	if err == nil {
+		// Not before start: Go makes threads for it, of which each would have to enter the sandbox.
+		signal.Notify(signals, unix.SIGTERM, unix.SIGINT)
 		err = tell(ready, netns.HelperReady{Ready: true, Ports: n.ports.list()})
 	}
 	if err != nil {
@@ -60,7 +61,7 @@ type hintError struct {
 func (e *hintError) Unwrap() error { return e.error }
 
 func tell(ready *os.File, message netns.HelperReady) error {
-	line, err := json.Marshal(message)
+	line, err := coldjson.Marshal(message)
 	if err != nil {
 		return err
 	}
@@ -109,7 +110,7 @@ func configuration() (*netns.HelperConfig, error) {
 		return nil, fmt.Errorf("read the configuration: %w", err)
 	}
 	config := &netns.HelperConfig{}
-	if err := json.Unmarshal(data, config); err != nil {
+	if err := coldjson.Unmarshal(data, config); err != nil {
 		return nil, fmt.Errorf("the configuration: %w", err)
 	}
 	if len(os.Args) != 2 || os.Args[1] != config.Version || config.Version != netns.HelperVersion {
