@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -28,16 +26,15 @@ type foreground struct {
 
 	process   *container.Process
 	relay     *relay // nil without a terminal
-	signals   chan os.Signal
+	signals   *linux.Signals
 	started   chan struct{} // closed when there is a process to pass signals to
 	over      chan struct{} // closed when there is none any more
-	done      chan struct{} // closed when no signal is taken any more
+	done      chan struct{} // closed when no signal is passed on any more
 	interrupt time.Time     // of the last INT
 }
 
-// begin is called before the process is made: the signals that are likely to
-// come meanwhile wait for it, so that none ends mycr between the process and
-// its state on disk.
+// begin is called before the process is made: the signals that come meanwhile
+// wait for it, so that none ends mycr between the process and its state on disk.
 func (f *foreground) begin() error {
 	f.terminal = findTerminal()
 	if f.subreaper {
@@ -45,7 +42,10 @@ func (f *foreground) begin() error {
 			return fmt.Errorf("adopt orphans: %w", err)
 		}
 	}
-	f.signals = make(chan os.Signal, 64)
+	var err error
+	if f.signals, err = linux.CatchSignals(passedOn()); err != nil {
+		return err
+	}
 	f.started, f.over, f.done = make(chan struct{}), make(chan struct{}), make(chan struct{})
 	go f.forward()
 	return nil
@@ -95,56 +95,49 @@ func (f *foreground) end() {
 	close(f.over)
 	<-f.done
 	if f.relay != nil {
-		signal.Stop(f.signals)
+		f.signals.Release()
 		f.relay.finish()
 	}
 }
 
-// settled is how many milliseconds of the process's life the signals that
-// hardly anybody sends are left alone: each takes microseconds to take over,
-// in all more than a short process lives.
-const settled = 30
-
-// forward passes signals on.
+// forward passes signals on, until the process has ended.
 func (f *foreground) forward() {
 	defer close(f.done)
 	defer f.terminal.restoreOnPanic()
-	f.take(unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGUSR1, unix.SIGUSR2, unix.SIGCONT, unix.SIGWINCH)
 	select {
 	case <-f.started:
 	case <-f.over:
 		return
 	}
-	pidfd := []unix.PollFd{{Fd: int32(f.process.PidFD), Events: unix.POLLIN}}
-	linux.Poll(pidfd, settled)
-	if pidfd[0].Revents != 0 {
-		return
+	fds := []unix.PollFd{
+		{Fd: int32(f.process.PidFD), Events: unix.POLLIN},
+		{Fd: int32(f.signals.FD), Events: unix.POLLIN},
 	}
-	for s := syscall.Signal(1); s <= sigRTMax; s++ {
-		switch s {
-		case unix.SIGKILL, unix.SIGSTOP, unix.SIGCHLD, unix.SIGPIPE, unix.SIGTTIN, unix.SIGTTOU, unix.SIGTSTP:
-		case unix.SIGURG: // Go's own
-		default:
-			f.take(s)
-		}
-	}
+	caught := make([]byte, 64)
 	for {
-		select {
-		case s := <-f.signals:
-			f.pass(s.(syscall.Signal))
-		case <-f.over:
+		linux.Poll(fds, -1)
+		if fds[0].Revents != 0 {
 			return
+		}
+		n, _ := unix.Read(f.signals.FD, caught)
+		for _, s := range caught[:max(0, n)] {
+			f.pass(unix.Signal(s))
 		}
 	}
 }
 
-// take takes signals over, but those that are ignored as under nohup.
-func (f *foreground) take(list ...syscall.Signal) {
-	for _, s := range list {
-		if !signal.Ignored(s) {
-			signal.Notify(f.signals, s)
+// passedOn are the signals in whose passing on there is something.
+func passedOn() []unix.Signal {
+	var list []unix.Signal
+	for s := unix.Signal(1); s <= sigRTMax; s++ {
+		switch s {
+		case unix.SIGKILL, unix.SIGSTOP, unix.SIGCHLD, unix.SIGPIPE, unix.SIGTTIN, unix.SIGTTOU, unix.SIGTSTP:
+		case unix.SIGURG: // Go's own
+		default:
+			list = append(list, s)
 		}
 	}
+	return list
 }
 
 // pass passes one signal on. A process that has ended meanwhile is no error:
