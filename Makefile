@@ -15,16 +15,16 @@ GO      ?= go
 FUZZTIME ?= 1m
 
 # Static and not PIE: a PIE starts 0.5 ms later, and every container pays that five times. Where linux.Entry is written
-# for the processor, it comes before Go's runtime.
+# for the processor, it comes before mycr's Go runtime.
 COMMIT  := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 ENTRY  := $(if $(filter amd64 arm64,$(shell $(GO) env GOARCH)),-E mycr/linux.Entry)
-GOBUILD = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -buildmode=exe -ldflags '-s -w $(ENTRY) -X mycr/cli.commit=$(COMMIT)'
+GOBUILD = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -buildmode=exe -ldflags '-s -w $(1) -X mycr/cli.commit=$(COMMIT)'
 
 .PHONY: build test test-all test-here fuzz bench bench-net install clean
 
 build:
-	$(GOBUILD) -o bin/mycr .
-	$(GOBUILD) -o bin/mycr-net ./netns/mycr-net
+	$(call GOBUILD,$(ENTRY)) -o bin/mycr .
+	$(call GOBUILD) -o bin/mycr-net ./netns/mycr-net
 
 test:
 	GO=$(GO) ./integration/run
