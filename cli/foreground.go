@@ -132,7 +132,7 @@ func passedOn() []unix.Signal {
 	for s := unix.Signal(1); s <= sigRTMax; s++ {
 		switch s {
 		case unix.SIGKILL, unix.SIGSTOP, unix.SIGCHLD, unix.SIGPIPE, unix.SIGTTIN, unix.SIGTTOU, unix.SIGTSTP:
-		case unix.SIGURG: // Go's own
+		case unix.SIGURG, 32, 33: // Go's own, and those of the C library's threads
 		default:
 			list = append(list, s)
 		}

@@ -179,8 +179,19 @@ func bulkSize() int {
 
 func TestNetworkBulk(t *testing.T) {
 	eachDriver(t, func(t *testing.T, d driver) {
-		wantChecks(t, "ok", []string{"--network", d.name},
-			fmt.Sprint("up ", join(worldA, bulkPort), " ", bulkSize()), fmt.Sprint("down ", join(worldA, bulkPort), " ", bulkSize()))
+		flags := []string{"--network", d.name}
+		list := []string{fmt.Sprint("up ", join(worldA, bulkPort), " ", bulkSize()), fmt.Sprint("down ", join(worldA, bulkPort), " ", bulkSize())}
+		for i, got := range checks(t, flags, list...) {
+			// An upload stalls in Debian's pasta of 2023, alone as well (make bench-net has the figures); on a busy machine
+			// the connection is reset in the end.
+			for tries := 2; d.name == "pasta" && strings.Contains(got, "connection reset by peer") && tries > 0; tries-- {
+				t.Logf("%s: %s: once more", list[i], got)
+				got = checks(t, flags, list[i])[0]
+			}
+			if got != "ok" {
+				t.Errorf("%s: %s", list[i], got)
+			}
+		}
 	})
 }
 

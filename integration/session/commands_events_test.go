@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"mycr/integration/testbed"
 )
@@ -38,6 +39,9 @@ func TestEventsStats(t *testing.T) {
 	b := newBox(t)
 	id := b.start("stats", testbed.Sh("sleep 1000 & wait"))
 	e := parseEvent(t, b.must(mycr, "events", "--stats", id).Stdout)
+	for deadline := time.Now().Add(testbed.Hang); e.Data.Pids.Current < 2 && time.Now().Before(deadline); { // the shell has just begun
+		e = parseEvent(t, b.must(mycr, "events", "--stats", id).Stdout)
+	}
 	d := &e.Data
 	if e.Type != "stats" || e.ID != id || d.Memory.Usage.Limit != 134217728 || d.Pids.Limit != 100 || d.Pids.Current != 2 {
 		t.Errorf("%+v", e)
