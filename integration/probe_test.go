@@ -5,9 +5,11 @@ package integration
 import (
 	"fmt"
 	"os"
+	"os/signal"
 	goruntime "runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 	"unsafe"
 
@@ -30,6 +32,8 @@ func probe(args []string) int {
 		return probeSyscall(args[1:])
 	case "notify":
 		return probeNotify(args[1:])
+	case "signals":
+		return probeSignals()
 	case "scheduling":
 		return probeScheduling()
 	case "sleep":
@@ -37,6 +41,23 @@ func probe(args []string) int {
 		time.Sleep(time.Hour)
 	}
 	fmt.Fprintf(os.Stderr, "probe: no %s\n", args[0])
+	return 2
+}
+
+// probeSignals prints the number of each signal that it gets, and ends with the status 7 at SIGTERM.
+func probeSignals() int {
+	signals := make(chan os.Signal, 64)
+	signal.Notify(signals)
+	fmt.Println("ready")
+	for got := range signals {
+		switch got {
+		case unix.SIGURG: // Go's own
+			continue
+		case unix.SIGTERM:
+			return 7
+		}
+		fmt.Println(int(got.(syscall.Signal)))
+	}
 	return 2
 }
 
