@@ -136,8 +136,9 @@ func TestFailedSiblingIsTold(t *testing.T) {
 	}
 }
 
-// The parent of a split hands on signals, reaps what is not its child, and
-// exits with the status of the process.
+// The parent of a split hands on signals, also those that come before it has
+// taken its steps, reaps what is not its child, and exits with the status of
+// the process.
 func TestSplitReapsAndHandsOnSignals(t *testing.T) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -152,11 +153,13 @@ func TestSplitReapsAndHandsOnSignals(t *testing.T) {
 		{"echo ready; sleep 1000", unix.SIGTERM, 128 + 15},
 	} {
 		_, status := pair(t)
+		gate, waits := pair(t)
 		var out [2]int
 		if err := unix.Pipe2(out[:], unix.O_CLOEXEC); err != nil {
 			t.Fatal(err)
 		}
 		init := NewProgram()
+		init.Call("wait", unix.SYS_READ, waits, make([]byte, 1), 1)
 		init.Call("close standard streams", unix.SYS_CLOSE_RANGE, 0, ^uint32(0), 0)
 		p := NewProgram()
 		p.Split("fork", init)
@@ -170,6 +173,11 @@ func TestSplitReapsAndHandsOnSignals(t *testing.T) {
 		if c.signal != 0 {
 			unix.Read(out[0], make([]byte, 16))
 			unix.PidfdSendSignal(child.PidFD, c.signal, nil, 0)
+		}
+		unix.Write(gate, []byte{0})
+		if n, err := Poll([]unix.PollFd{{Fd: int32(child.PidFD), Events: unix.POLLIN}}, 20_000); n == 0 || err != nil {
+			t.Errorf("%s: it goes on after signal %d", c.script, c.signal)
+			unix.PidfdSendSignal(child.PidFD, unix.SIGKILL, nil, 0)
 		}
 		ws, err := Wait(child.PID)
 		if err != nil || ws.ExitStatus() != c.want {

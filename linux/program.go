@@ -191,9 +191,15 @@ func (p *Program) OwnMemory() { p.own = true }
 
 // Split clones: the child goes on with the next step; the parent takes the
 // steps of init and then is a reaping init (see reap), so that what it does as
-// long as the container lives needs no Go runtime.
+// long as the container lives needs no Go runtime. All signals are blocked in
+// the parent from the beginning: process 1 of a pid namespace never gets one
+// that is neither blocked nor handled (pid_namespaces(7)), and the child may
+// run long before the parent has taken its steps.
 func (p *Program) Split(what string, init *Program) {
+	all, old := &[1]uint64{^uint64(0)}, &[1]uint64{}
+	p.Call("block all signals", unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, unsafe.Pointer(all), unsafe.Pointer(old), len(all)*8)
 	p.split(what, init, &CloneArgs{ExitSignal: uint64(unix.SIGCHLD)})
+	p.Call("unblock the signals", unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, unsafe.Pointer(old), 0, len(old)*8)
 }
 
 // Keep clones: the child goes on with the next step; the parent takes the steps

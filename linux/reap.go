@@ -9,17 +9,14 @@ import (
 )
 
 // reap is a reaping init: it hands on to the process main the signals that it
-// gets, waits for all that is reparented to it, and exits as main exits. All
-// signals are blocked, not handled: a blocked one reaches process 1 of a pid
-// namespace although it has no handler (pid_namespaces(7)), and sigtimedwait
-// takes it.
+// gets, waits for all that is reparented to it, and exits as main exits. Split
+// has blocked all signals, which are taken by sigtimedwait.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
 func reap(main uintptr) {
-	var all uint64 = ^uint64(0)
-	unix.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&all)), 0, 8, 0, 0)
+	all := ^uint64(0)
 	for {
 		if status, ended := reapAll(main); ended {
 			code := uintptr(status>>8) & 0xff
