@@ -16,8 +16,8 @@ FUZZTIME ?= 1m
 
 # Static and not PIE: a PIE starts 0.5 ms later, and every container pays that five times. Where linux.Entry is written
 # for the processor, it comes before mycr's Go runtime.
-COMMIT  := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
-ENTRY  := $(if $(filter amd64 arm64,$(shell $(GO) env GOARCH)),-E mycr/linux.Entry)
+COMMIT  = $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+ENTRY   = $(if $(filter amd64 arm64,$(shell $(GO) env GOARCH)),-E mycr/linux.Entry)
 GOBUILD = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -buildmode=exe -ldflags '-s -w $(1) -X mycr/cli.commit=$(COMMIT)'
 
 .PHONY: build test test-all test-here fuzz bench bench-net install clean

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -166,10 +167,11 @@ func runPS(options []string) ([]byte, error) {
 		return nil, err
 	}
 	defer r.Close()
-	var p *os.Process
+	var pid int
+	attr := &syscall.ProcAttr{Env: os.Environ(), Files: []uintptr{0, w.Fd(), 2}}
 	for _, path := range [...]string{"/usr/bin/ps", "/bin/ps", "/run/current-system/sw/bin/ps"} {
-		p, err = os.StartProcess(path, append([]string{"ps"}, options...), &os.ProcAttr{Files: []*os.File{os.Stdin, w, os.Stderr}})
-		if err == nil || !errors.Is(err, os.ErrNotExist) {
+		pid, err = linux.ForkExec(path, append([]string{"ps"}, options...), attr)
+		if err == nil || !errors.Is(err, unix.ENOENT) {
 			break
 		}
 	}
@@ -178,12 +180,15 @@ func runPS(options []string) ([]byte, error) {
 		return nil, fmt.Errorf("run ps: %w", err)
 	}
 	text, err := io.ReadAll(r)
-	state, werr := p.Wait()
+	status, werr := linux.Wait(pid)
 	if err = errors.Join(err, werr); err != nil {
 		return nil, fmt.Errorf("run ps: %w", err)
 	}
-	if !state.Success() {
-		return nil, fmt.Errorf("ps %s: %s", strings.Join(options, " "), state)
+	switch what := "ps " + strings.Join(options, " "); {
+	case status.Signaled():
+		return nil, fmt.Errorf("%s: killed by signal %d", what, status.Signal())
+	case status.ExitStatus() != 0:
+		return nil, fmt.Errorf("%s: exit status %d", what, status.ExitStatus())
 	}
 	return text, nil
 }

@@ -241,8 +241,7 @@ func TestSetgroupsIsDeniedWithASingleID(t *testing.T) {
 		if situation != ordinaryUser {
 			t.Skip("about an unprivileged user's own mapping")
 		}
-		dir := b.bundle("b", namespace("user", ""), set("linux.uidMappings", maps([3]int64{0, int64(os.Getuid()), 1})),
-			set("linux.gidMappings", maps([3]int64{0, int64(os.Getgid()), 1})), args("cat", "/proc/self/setgroups"))
+		dir := b.bundle("b", append(oneID(), args("cat", "/proc/self/setgroups"))...)
 		if r := b.must("run", "-b", dir, "c1"); r.stdout != "deny\n" {
 			t.Errorf("setgroups: %s", r.stdout)
 		}

@@ -104,7 +104,7 @@ func TestKilledAtAnySystemCall(t *testing.T) {
 	}
 }
 
-// oneID are the edits of a bundle for a user without newuidmap, of whose powers strace takes it.
+// oneID are the edits of a bundle for a user without newuidmap, of whose powers strace takes it, and so maps one id.
 func oneID() []edit {
 	if situation != ordinaryUser {
 		return nil

@@ -41,8 +41,7 @@ func (b *box) passesSignals(cmd *exec.Cmd) {
 	if err := start(cmd); err != nil {
 		b.t.Fatal(err)
 	}
-	want := "ready\n"
-	arrives := func() bool {
+	arrives := func(want string) bool {
 		for deadline := time.Now().Add(hang); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 			if text, _ := os.ReadFile(path); strings.HasSuffix(string(text), want) {
 				return true
@@ -50,10 +49,7 @@ func (b *box) passesSignals(cmd *exec.Cmd) {
 		}
 		return false
 	}
-	if !arrives() {
-		text, _ := os.ReadFile(path)
-		b.t.Fatalf("%s did not begin: %s", what, text)
-	}
+	awaitFile(b.t, path)
 	for s := unix.Signal(1); s <= 64; s++ {
 		switch s {
 		case unix.SIGKILL, unix.SIGSTOP, unix.SIGTERM, unix.SIGCHLD, unix.SIGURG, unix.SIGPIPE, unix.SIGTTIN, unix.SIGTTOU, unix.SIGTSTP:
@@ -65,9 +61,8 @@ func (b *box) passesSignals(cmd *exec.Cmd) {
 		case unix.SIGPROF, 34: // which Go keeps from the probe
 			continue
 		}
-		want = fmt.Sprintf("\n%d\n", s)
 		cmd.Process.Signal(s)
-		if !arrives() {
+		if !arrives(fmt.Sprintf("\n%d\n", s)) {
 			b.t.Errorf("%s: signal %d did not arrive", what, s)
 		}
 	}

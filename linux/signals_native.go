@@ -64,7 +64,7 @@ func (c *caughtSignals) take(list []unix.Signal, pipe int) error {
 			(*c)[signal] = old
 			switch signal {
 			case unix.SIGILL, unix.SIGTRAP, unix.SIGBUS, unix.SIGFPE, unix.SIGSEGV, unix.SIGSYS:
-				faultHandlers[signal] = old.handler
+				faultHandlers[signal] = old.handler // before ours can be called
 			}
 			err = setSignal(signal, &own, nil)
 		}

@@ -15,14 +15,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestCatchSignals is in a process of its own: the signals of this one are Go's.
+// inOwnProcess runs the test once more in a process of its own, for this one's signals are Go's, and tells whether this
+// is that one.
+func inOwnProcess(t *testing.T) bool {
+	t.Helper()
+	if os.Getenv("CATCH_SIGNALS") != "" {
+		return true
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
+	cmd.Env = append(os.Environ(), "CATCH_SIGNALS=1")
+	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "PASS: "+t.Name()) {
+		t.Errorf("%v: %s", err, out)
+	}
+	return false
+}
+
 func TestCatchSignals(t *testing.T) {
-	if os.Getenv("CATCH_SIGNALS") == "" {
-		cmd := exec.Command(os.Args[0], "-test.run=^TestCatchSignals$", "-test.v")
-		cmd.Env = append(os.Environ(), "CATCH_SIGNALS=1")
-		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "PASS: TestCatchSignals") {
-			t.Errorf("%v: %s", err, out)
-		}
+	if !inOwnProcess(t) {
 		return
 	}
 	signal.Ignore(unix.SIGHUP)
@@ -89,12 +98,7 @@ func TestCatchSignals(t *testing.T) {
 
 // TestSignalsOfChildren: what is executed has the default for a signal that is caught.
 func TestSignalsOfChildren(t *testing.T) {
-	if os.Getenv("CATCH_SIGNALS") == "" {
-		cmd := exec.Command(os.Args[0], "-test.run=^TestSignalsOfChildren$", "-test.v")
-		cmd.Env = append(os.Environ(), "CATCH_SIGNALS=1")
-		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "PASS: TestSignalsOfChildren") {
-			t.Errorf("%v: %s", err, out)
-		}
+	if !inOwnProcess(t) {
 		return
 	}
 	if _, err := CatchSignals([]unix.Signal{unix.SIGTERM}); err != nil {
