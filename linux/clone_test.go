@@ -3,7 +3,9 @@
 package linux
 
 import (
+	"encoding/binary"
 	"runtime"
+	"strconv"
 	"testing"
 	"unsafe"
 
@@ -34,7 +36,7 @@ func TestCloneRunsProgramAndExecs(t *testing.T) {
 		}
 		ws, err := Wait(child.PID)
 		if err != nil || ws.ExitStatus() != 7 {
-			t.Fatalf("status %v, %v; want 7", ws, err)
+			t.Fatalf("%s, %v; want exit status 7", told(ws), err)
 		}
 		unix.Close(child.PidFD)
 	}
@@ -86,10 +88,10 @@ func TestProgramForksASibling(t *testing.T) {
 		t.Fatalf("report %+v, %v", r, ok)
 	}
 	if ws, err := Wait(r.Forked); err != nil || ws.ExitStatus() != 3 {
-		t.Fatalf("sibling: %v, %v; want 3", ws, err)
+		t.Fatalf("sibling: %s, %v; want exit status 3", told(ws), err)
 	}
 	if ws, err := Wait(child.PID); err != nil || ws.ExitStatus() != 0 {
-		t.Fatalf("between: %v, %v", ws, err)
+		t.Fatalf("between: %s, %v", told(ws), err)
 	}
 }
 
@@ -181,7 +183,7 @@ func TestSplitReapsAndHandsOnSignals(t *testing.T) {
 		}
 		ws, err := Wait(child.PID)
 		if err != nil || ws.ExitStatus() != c.want {
-			t.Errorf("%s: status %v, %v; want %d", c.script, ws, err, c.want)
+			t.Errorf("%s: %s, %v; want exit status %d", c.script, told(ws), err, c.want)
 		}
 		unix.Close(out[0])
 		unix.Close(child.PidFD)
@@ -227,6 +229,51 @@ func TestKeep(t *testing.T) {
 		t.Errorf("pid %d of the keeper's %d, %q", pid, child.PID, word)
 	}
 	if ws, err := Wait(child.PID); err != nil || ws.ExitStatus() != 9 {
-		t.Errorf("the keeper: %v, %v; want exit status 9", ws, err)
+		t.Errorf("the keeper: %s, %v; want exit status 9", told(ws), err)
 	}
+}
+
+// A keeper that is told to end before it listens does not end yet, or its child
+// would be left. The child can be told as before.
+func TestKeepBlocksSIGTERM(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	parent, status := pair(t)
+	gate, theirs := pair(t)
+	ended := &[1]int32{}
+	keeper := NewProgram()
+	keeper.Call("wait", unix.SYS_READ, theirs, make([]byte, 1), 1)
+	keeper.Call("reap", unix.SYS_WAIT4, -1, unsafe.Pointer(ended), unix.WALL, 0)
+	keeper.Call("say how it ended", unix.SYS_WRITE, status, unsafe.Pointer(ended), 4)
+	keeper.Call("end", unix.SYS_EXIT_GROUP, 9)
+	p := NewProgram()
+	p.Keep("fork", keeper, status, 100)
+	p.Call("exec", unix.SYS_EXECVE, "/bin/sh", p.Strings([]string{"sh", "-c", "kill -TERM $$; exit 3"}), p.Strings(nil))
+	child, err := Clone(0, -1, p, status)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(child.PidFD)
+	if r, err := ReadReport(parent); err != nil || r.Forked == 0 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if err := unix.PidfdSendSignal(child.PidFD, unix.SIGTERM, nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	unix.Write(gate, []byte{1})
+	if ws, err := Wait(child.PID); err != nil || ws.ExitStatus() != 9 {
+		t.Fatalf("the keeper: %s, %v; want exit status 9", told(ws), err)
+	}
+	buf := make([]byte, 64)
+	if n, err := unix.Read(parent, buf); n != 4 || unix.WaitStatus(binary.NativeEndian.Uint32(buf)).Signal() != unix.SIGTERM {
+		t.Errorf("its child: % x, %v; want signal %d", buf[:max(n, 0)], err, unix.SIGTERM)
+	}
+}
+
+// told are words for how a process ended.
+func told(ws unix.WaitStatus) string {
+	if ws.Signaled() {
+		return "signal " + strconv.Itoa(int(ws.Signal()))
+	}
+	return "exit status " + strconv.Itoa(ws.ExitStatus())
 }

@@ -196,15 +196,14 @@ func (p *Program) OwnMemory() { p.own = true }
 // that is neither blocked nor handled (pid_namespaces(7)), and the child may
 // run long before the parent has taken its steps.
 func (p *Program) Split(what string, init *Program) {
-	all, old := &[1]uint64{^uint64(0)}, &[1]uint64{}
-	p.Call("block all signals", unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, unsafe.Pointer(all), unsafe.Pointer(old), len(all)*8)
-	p.split(what, init, &CloneArgs{ExitSignal: uint64(unix.SIGCHLD)})
-	p.Call("unblock the signals", unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, unsafe.Pointer(old), 0, len(old)*8)
+	p.split(what, init, &CloneArgs{ExitSignal: uint64(unix.SIGCHLD)}, ^uint64(0))
 }
 
 // Keep clones: the child goes on with the next step; the parent takes the steps
-// of keeper, of which the last ends it. Its pidfd of the child is pidfd there.
-// The child's pid is told on the status socket, as that of Fork.
+// of keeper, of which the last ends it. Its pidfd of the child is pidfd there,
+// and SIGTERM is blocked in it from the beginning: it would end before the child
+// has asked to die with it. The child's pid is told on the status socket, as
+// that of Fork.
 func (p *Program) Keep(what string, keeper *Program, status, pidfd int) {
 	args := &CloneArgs{Flags: unix.CLONE_PIDFD | unix.CLONE_PARENT_SETTID, ExitSignal: uint64(unix.SIGCHLD)}
 	at, told := new(int32), &report{Word: wordForked}
@@ -215,14 +214,18 @@ func (p *Program) Keep(what string, keeper *Program, status, pidfd int) {
 	first.Call("keep the child's pidfd", unix.SYS_DUP3, At(at), pidfd, unix.O_CLOEXEC)
 	first.Tolerate(unix.EINVAL) // it is that one
 	first.Add(keeper)
-	p.split(what, first, args)
+	p.split(what, first, args, 1<<(unix.SIGTERM-1))
 }
 
-func (p *Program) split(what string, parent *Program, args *CloneArgs) {
+// split clones; signals are blocked before, which stay so in the parent.
+func (p *Program) split(what string, parent *Program, args *CloneArgs, signals uint64) {
 	p.keep = append(p.keep, parent)
 	p.OwnMemory()
+	mask, old := &[1]uint64{signals}, &[1]uint64{}
+	p.Call("block signals", unix.SYS_RT_SIGPROCMASK, unix.SIG_BLOCK, unsafe.Pointer(mask), unsafe.Pointer(old), len(mask)*8)
 	p.add(kindSplit, what, unix.SYS_CLONE3, unsafe.Pointer(args), int(unsafe.Sizeof(*args)),
 		unsafe.Pointer(&parent.steps[0]), len(parent.steps))
+	p.Call("unblock the signals", unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, unsafe.Pointer(old), 0, len(old)*8)
 }
 
 // WithoutHandlers adds steps that let the kernel drop the signals which a Go

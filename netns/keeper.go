@@ -120,8 +120,7 @@ func keep() *linux.Program {
 	p.Call("close the driver's descriptor", unix.SYS_CLOSE, keeperReadyFD)
 	p.Call("close the driver's descriptor", unix.SYS_CLOSE, keeperSaidFD)
 	p.Call("close all other descriptors", unix.SYS_CLOSE_RANGE, keeperFDs, ^uint32(0), 0)
-	terminate := &[1]uint64{1 << (unix.SIGTERM - 1)}
-	p.Call("block SIGTERM", unix.SYS_RT_SIGPROCMASK, unix.SIG_BLOCK, unsafe.Pointer(terminate), 0, len(terminate)*8)
+	terminate := &[1]uint64{1 << (unix.SIGTERM - 1)} // which Keep has blocked
 	signal := p.Call("make a signalfd", unix.SYS_SIGNALFD4, -1, unsafe.Pointer(terminate), len(terminate)*8, unix.SFD_CLOEXEC)
 	ended := &[3]unix.PollFd{{Fd: keeperInitFD, Events: unix.POLLIN}, {Fd: keeperDriverFD, Events: unix.POLLIN}, {Events: unix.POLLIN}}
 	p.StoreInt32(&ended[2].Fd, signal)
