@@ -18,6 +18,9 @@ import (
 	"time"
 )
 
+// leastRounds is how many rounds can tell more than chance does; see less.
+const leastRounds = 3
+
 // A bench is one run with its surroundings.
 type bench struct {
 	rounds, starts int
@@ -41,7 +44,7 @@ func main() {
 		return
 	}
 	b := &bench{}
-	flag.IntVar(&b.rounds, "n", 7, "measure throughput and round trips `N` times")
+	flag.IntVar(&b.rounds, "n", 7, fmt.Sprintf("measure throughput and round trips `N` times, at least %d", leastRounds))
 	flag.IntVar(&b.starts, "starts", 21, "measure each start `N` times")
 	flag.DurationVar(&b.span, "span", 500*time.Millisecond, "send for so long in each direction")
 	check := flag.Bool("check", false, "exit 1 where a target is not met")
@@ -59,8 +62,8 @@ func main() {
 
 // run says whether every target is met.
 func (b *bench) run() (met bool, err error) {
-	if b.rounds < 1 || b.starts < 1 || flag.NArg() > 0 {
-		return false, errors.New("usage: run [-n ROUNDS] [-starts ROUNDS] [-span DURATION] [-check]")
+	if b.rounds < leastRounds || b.starts < 1 || flag.NArg() > 0 {
+		return false, errors.New("usage: run [-n ROUNDS, at least 3] [-starts ROUNDS] [-span DURATION] [-check]")
 	}
 	if b.mycr = os.Getenv("MYCR"); b.mycr == "" {
 		return false, errors.New("$MYCR names no mycr; type make bench-net")
