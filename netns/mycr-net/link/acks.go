@@ -68,12 +68,10 @@ func (e *Endpoint) writeOrKeep(pkt *stack.PacketBuffer) {
 	}
 	bytes := tcp.AckNumber() - f.sent
 	f.sent = tcp.AckNumber()
-	if f.kept != nil { // what is written now acknowledges as much
-		f.kept.DecRef()
-		f.kept = nil
-	} else if bytes > 0 && bytes <= fewBytes && tcp.Flags() == header.TCPFlagAck && len(tcp) <= plainAck && pkt.Data().Size() == 0 {
+	if f.kept != nil {
+		f.drop() // what is written now acknowledges as much
+	} else if bytes > 0 && bytes <= fewBytes && tcp.Flags() == header.TCPFlagAck && len(tcp) <= plainAck && pkt.Data().Size() == 0 && e.arm() {
 		f.kept, f.old = pkt.IncRef(), false
-		e.arm()
 		return
 	}
 	e.write(pkt)
@@ -94,9 +92,13 @@ func segment(pkt *stack.PacketBuffer) (flow, header.TCP, bool) {
 func (e *Endpoint) release(f *flowAcks) {
 	if f.kept != nil {
 		e.write(f.kept)
-		f.kept.DecRef()
-		f.kept = nil
+		f.drop()
 	}
+}
+
+func (f *flowAcks) drop() {
+	f.kept.DecRef()
+	f.kept = nil
 }
 
 // startTimer makes the timer by which what is kept is written at last. It is
@@ -113,21 +115,29 @@ func (e *Endpoint) startTimer() error {
 	}
 	e.acks.timer = fd
 	// It is never read: to set it again takes its ticks away, and each is an event.
-	go file.Read(func(uintptr) bool {
-		e.tick()
-		return false
-	})
+	go func() {
+		file.Read(func(uintptr) bool {
+			e.tick()
+			return false
+		})
+		// It can be waited for no more: nothing is kept from now on.
+		e.acks.mu.Lock()
+		defer e.acks.mu.Unlock()
+		e.acks.timer, e.acks.armed = -1, false
+		for i := range e.acks.flows {
+			e.release(&e.acks.flows[i])
+		}
+	}()
 	return nil
 }
 
-// arm lets the timer tick once more.
-func (e *Endpoint) arm() {
-	if e.acks.armed {
-		return
+// arm lets the timer tick once more, or says that it does not.
+func (e *Endpoint) arm() bool {
+	if !e.acks.armed {
+		once := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(ackDelay))}
+		e.acks.armed = rawio.Settime(e.acks.timer, &once) == nil
 	}
-	once := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(ackDelay))}
-	// Without the timer, an acknowledgement would wait for the next packet.
-	e.acks.armed = rawio.Settime(e.acks.timer, &once) == nil
+	return e.acks.armed
 }
 
 // tick writes what has been kept since the last tick.
@@ -145,6 +155,8 @@ func (e *Endpoint) tick() {
 			continue
 		}
 		f.old = true
-		e.arm()
+		if !e.arm() {
+			e.release(f)
+		}
 	}
 }
