@@ -4,7 +4,6 @@ package main
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -95,12 +94,11 @@ func client(args []string) error {
 		fmt.Println(begin)
 		return nil
 	case "first":
-		c, err := net.Dial("tcp", args[1])
+		c, err := dial(args[1], "d")
 		if err != nil {
 			return err
 		}
 		defer c.Close()
-		c.Write([]byte("d"))
 		if _, err := c.Read(make([]byte, 1)); err != nil {
 			return err
 		}
@@ -116,17 +114,24 @@ func client(args []string) error {
 		if err != nil {
 			return err
 		}
-		up, err1 := up(args[1], span)
-		down, err2 := down(args[1], span)
-		trip, err3 := trip(args[1])
+		up, err := up(args[1], span)
+		if err != nil {
+			return err
+		}
+		down, err := down(args[1], span)
+		if err != nil {
+			return err
+		}
+		trip, err := trip(args[1])
 		fmt.Println(up, down, trip)
-		return errors.Join(err1, err2, err3)
+		return err
 	}
 	return fmt.Errorf("no client %s", args[0])
 }
 
+// dial gives up sooner than the kernel.
 func dial(address, word string) (*net.TCPConn, error) {
-	c, err := net.Dial("tcp", address)
+	c, err := net.DialTimeout("tcp", address, 10*time.Second)
 	if err != nil {
 		return nil, err
 	}

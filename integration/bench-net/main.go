@@ -80,9 +80,9 @@ func (b *bench) run() (met bool, err error) {
 	}
 	for i := range b.rounds + 1 {
 		for _, w := range b.ways {
-			f, err := b.transfer(w)
-			if err != nil {
-				return false, fmt.Errorf("%s: %w", w.name, err)
+			var f figures
+			if err := w.try(func() (err error) { f, err = b.transfer(w); return err }); err != nil {
+				return false, err
 			}
 			if i > 0 { // the first is to warm up
 				w.figures = append(w.figures, f)
@@ -100,10 +100,14 @@ func (b *bench) run() (met bool, err error) {
 // start measures everything that is about starting once.
 func (b *bench) start(counts bool) error {
 	for _, w := range b.ways {
-		begin := now()
-		out, err := w.client("first", worldAddress)
-		if err != nil {
-			return fmt.Errorf("%s: %w", w.name, err)
+		var out string
+		var begin int64
+		if err := w.try(func() (err error) {
+			begin = now()
+			out, err = w.client("first", worldAddress)
+			return err
+		}); err != nil {
+			return err
 		}
 		var main, first int64
 		if _, err := fmt.Sscan(out, &main, &first); err != nil {
