@@ -83,7 +83,7 @@ const mostAccounts = 8 << 20
 // a FIFO or a device there: links do not lead out of its root, and nothing is
 // opened before it is known to be a file. It returns nil where there is none.
 func readInRoot(root int, path string) (io.Reader, error) {
-	fd, err := unix.Openat2(root, path, &unix.OpenHow{
+	fd, err := linux.Openat2(root, path, &unix.OpenHow{
 		Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
 	})
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {

@@ -10,6 +10,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
+
+	"mycr/linux"
 )
 
 // Explain says in one line why the program at path, below the root directory
@@ -156,7 +158,7 @@ func (e explainer) stat(path string) (unix.Stat_t, error) {
 }
 
 func (e explainer) open(path string, flags uint64) (int, error) {
-	return unix.Openat2(e.root, path, &unix.OpenHow{Flags: flags | unix.O_CLOEXEC,
+	return linux.Openat2(e.root, path, &unix.OpenHow{Flags: flags | unix.O_CLOEXEC,
 		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS})
 }
 

@@ -54,19 +54,11 @@ func OpenBelow(proc int, name string, flags int) (int, error) {
 		Flags:   uint64(flags | unix.O_CLOEXEC),
 		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS | unix.RESOLVE_NO_XDEV,
 	}
-	for range 100 {
-		fd, err := unix.Openat2(proc, name, &how)
-		switch {
-		case err == nil:
-			return fd, nil
-		case errors.Is(err, unix.EAGAIN):
-			continue
-		case errors.Is(err, unix.EXDEV):
-			return -1, fmt.Errorf("/proc/%s: something is mounted over it: %w", name, err)
-		}
-		return -1, step("/proc/"+name, err)
+	fd, err := linux.Openat2(proc, name, &how)
+	if errors.Is(err, unix.EXDEV) {
+		return -1, fmt.Errorf("/proc/%s: something is mounted over it: %w", name, err)
 	}
-	return -1, step("/proc/"+name, unix.EAGAIN)
+	return fd, step2("/proc/"+name, err)
 }
 
 // procMasks lists what is mounted below /proc of this process. It is read for the words of an

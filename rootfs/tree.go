@@ -9,6 +9,8 @@ import (
 
 	pathrs "github.com/cyphar/filepath-securejoin/pathrs-lite"
 	"golang.org/x/sys/unix"
+
+	"mycr/linux"
 )
 
 // Tree carries out a Plan. Its verbs are called in the order Prepare, Mount, Pivot, Finish by
@@ -71,19 +73,11 @@ func (t *Tree) open(name string, flags int, resolve uint64) (int, error) {
 		name = "."
 	}
 	how := unix.OpenHow{Flags: uint64(flags | unix.O_CLOEXEC), Resolve: resolveInside | resolve}
-	for range 100 {
-		fd, err := unix.Openat2(t.root, name, &how)
-		switch {
-		case err == nil:
-			return fd, nil
-		case errors.Is(err, unix.EAGAIN): // something was renamed meanwhile
-			continue
-		case errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EPERM):
-			return t.openWithout(name, flags, resolve)
-		}
-		return -1, err
+	fd, err := linux.Openat2(t.root, name, &how)
+	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) {
+		return t.openWithout(name, flags, resolve)
 	}
-	return -1, unix.EAGAIN
+	return fd, err
 }
 
 // openWithout is open where a seccomp filter keeps openat2(2) from us.
