@@ -63,7 +63,7 @@ func main() {
 // run says whether every target is met.
 func (b *bench) run() (met bool, err error) {
 	if b.rounds < leastRounds || b.starts < 1 || flag.NArg() > 0 {
-		return false, errors.New("usage: run [-n ROUNDS, at least 3] [-starts ROUNDS] [-span DURATION] [-check]")
+		return false, fmt.Errorf("usage: run [-n ROUNDS, at least %d] [-starts ROUNDS] [-span DURATION] [-check]", leastRounds)
 	}
 	if b.mycr = os.Getenv("MYCR"); b.mycr == "" {
 		return false, errors.New("$MYCR names no mycr; type make bench-net")

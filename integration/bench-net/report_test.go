@@ -5,7 +5,6 @@ package main
 import "testing"
 
 func TestLess(t *testing.T) {
-	up := func(f figures) float64 { return f.up }
 	of := func(values ...float64) *way {
 		w := &way{}
 		for _, v := range values {
@@ -25,7 +24,7 @@ func TestLess(t *testing.T) {
 		{"two speeds, by chance", of(16, 55, 32, 72, 36, 43, 168, 55, 101), of(48, 697, 13, 882, 46, 7, 71, 723, 100), false},
 		{"half, with much noise", of(55, 32, 72, 36, 43, 68, 55, 80), of(96, 123, 64, 172, 70, 86, 136, 111), true},
 	} {
-		if got := less(c.w, c.than, up); got != c.want {
+		if got := less(c.w, c.than, figures.ofUp); got != c.want {
 			t.Errorf("%s: %v", c.name, got)
 		}
 	}

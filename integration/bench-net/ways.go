@@ -19,6 +19,11 @@ import (
 // figures are what one client measured: bytes for each second, and microseconds.
 type figures struct{ up, down, trip float64 }
 
+// What more of is better.
+func (f figures) ofUp() float64    { return f.up }
+func (f figures) ofDown() float64  { return f.down }
+func (f figures) ofHaste() float64 { return -f.trip }
+
 // A way is a network as somebody makes it.
 type way struct {
 	name    string

@@ -131,7 +131,8 @@ func (e *Endpoint) startTimer() error {
 	return nil
 }
 
-// arm lets the timer tick once more, or says that it does not.
+// arm lets the timer tick once more, or says that it does not: then nothing may
+// be kept. It is asked last, since it costs a system call.
 func (e *Endpoint) arm() bool {
 	if !e.acks.armed {
 		once := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(ackDelay))}
