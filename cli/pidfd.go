@@ -60,8 +60,8 @@ func (c *creation) make(root *container.Root, o container.CreateOptions) (*conta
 		return nil, nil, err
 	}
 	if err := socket.send("standard", p.PidFD); err != nil {
+		_, undo := made.Delete(true)
 		made.Close()
-		_, undo := root.Delete(o.ID, true)
 		return nil, nil, errors.Join(err, undo)
 	}
 	return made, p, nil

@@ -95,7 +95,7 @@ func (s *session) foregroundRun(root *container.Root, flags *creation, o contain
 		s.tellNotes(refused)
 	}
 	if !keep {
-		notes, derr := root.Delete(o.ID, true)
+		notes, derr := c.Delete(true)
 		s.tellNotes(notes)
 		err = errors.Join(err, derr)
 	}

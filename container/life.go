@@ -182,18 +182,29 @@ func (r *Root) Delete(id string, force bool) (notes []string, err error) {
 		return nil, err
 	}
 	d, err := r.openDir(id)
-	if err == nil {
-		c := &Container{root: r, dir: d, record: Record{ID: id}}
-		defer c.Close()
-		if err = d.lock(); err == nil {
-			err = c.delete(force)
-			return c.warnings, err
-		}
+	if err != nil {
+		return nil, goneIsDone(err, force)
 	}
-	if errors.Is(err, ErrNotExist) && force {
-		err = nil
+	c := &Container{root: r, dir: d, record: Record{ID: id}}
+	defer c.Close()
+	return c.Delete(force)
+}
+
+// Delete is Root.Delete of this container, and not of one that has its id since.
+func (c *Container) Delete(force bool) (notes []string, err error) {
+	if err := c.dir.lock(); err != nil {
+		return nil, goneIsDone(err, force)
 	}
-	return nil, err
+	err = c.delete(force)
+	return c.warnings, err
+}
+
+// goneIsDone makes success of a container that is not there, where it was to go by force.
+func goneIsDone(err error, force bool) error {
+	if force && errors.Is(err, ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 func (c *Container) delete(force bool) error {

@@ -80,6 +80,7 @@ type Container struct {
 	root   *Root
 	dir    *dir
 	record Record
+	text   []byte // of the record, as it was read or written last
 
 	forExec   *execBase // see base
 	destroyed bool
@@ -135,6 +136,9 @@ func (c *Container) readRecord() error {
 	if err != nil {
 		return err
 	}
+	if c.text != nil && bytes.Equal(b, c.text) {
+		return nil
+	}
 	var record Record
 	if err := coldjson.Unmarshal(b, &record); err != nil {
 		return fmt.Errorf("%s/%s: %w", c.dir.path, recordName, err)
@@ -145,7 +149,7 @@ func (c *Container) readRecord() error {
 	if record.ID != c.record.ID {
 		return fmt.Errorf("%s/%s is the state of container %q", c.dir.path, recordName, record.ID)
 	}
-	c.record = record
+	c.record, c.text = record, b
 	return nil
 }
 
@@ -154,7 +158,11 @@ func (c *Container) writeRecord() error {
 	if err != nil {
 		return err
 	}
-	return c.dir.write(recordName, b)
+	if err := c.dir.write(recordName, b); err != nil {
+		return err
+	}
+	c.text = b
+	return nil
 }
 
 // Close gives back the container's descriptor and lock.
