@@ -14,6 +14,8 @@ import (
 
 	"github.com/godbus/dbus/v5"
 	"golang.org/x/sys/unix"
+
+	"mycr/linux"
 )
 
 // manager is a systemd manager and the ways to reach it, best first.
@@ -74,7 +76,7 @@ func gatherBus() (busFacts, error) {
 		Paths:      map[string]pathFact{},
 	}
 	const uidMap = "/proc/self/uid_map"
-	text, err := os.ReadFile(uidMap)
+	text, err := linux.ReadFile(uidMap)
 	if err != nil {
 		return f, err
 	}

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"net"
 	"net/netip"
-	"os"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -24,6 +23,9 @@ func Gather(o *Options, f *Facts) {
 	dirs := linux.HelperDirs()
 	h.Internal = find("mycr-net", dirs)
 	h.Pasta, h.Slirp = find("pasta", dirs), find("slirp4netns", dirs)
+	if h.Internal.Path == "" && h.Pasta.Path == "" && h.Slirp.Path == "" {
+		return // the rest is for a driver
+	}
 	h.IPv6 = defaultRoute6()
 	h.Search = search()
 	h.Addresses = ownAddresses()
@@ -67,7 +69,7 @@ func tunProblem() string {
 // defaultRoute6 tells whether there is one that is not a refusal; see
 // net/ipv6/route.c: destination, its length, …, metric, …, flags, device.
 func defaultRoute6() bool {
-	text, err := os.ReadFile("/proc/net/ipv6_route")
+	text, err := linux.ReadFile("/proc/net/ipv6_route")
 	if err != nil {
 		return false
 	}
@@ -82,7 +84,7 @@ func defaultRoute6() bool {
 
 // search is the last search line of the host's resolv.conf(5).
 func search() []string {
-	text, err := os.ReadFile("/etc/resolv.conf")
+	text, err := linux.ReadFile("/etc/resolv.conf")
 	if err != nil {
 		return nil
 	}
