@@ -4,11 +4,39 @@
 
 package linux
 
+import (
+	"os"
+	"runtime"
+)
+
 // Entry is where the kernel starts an executable that was linked with
-// -ldflags '-E mycr/linux.Entry', before Go's runtime begins. It raises the
-// timer slack (see PR_SET_TIMERSLACK in prctl(2)) of the first thread, and so
-// of those that the runtime makes, to a millisecond: the runtime's monitor
-// thread sleeps 20 µs at a time, and would wake a hundred times in the life of
-// `mycr run`, a tenth of its processor time. An executable that is linked
-// without it is slower, and else the same.
+// -ldflags '-E mycr/linux.Entry', before Go's runtime begins. An executable
+// that is linked without it is slower, and else the same.
+//
+// It puts GOMAXPROCS=01 behind the environment, where a GOMAXPROCS of the
+// user's comes first: for a second processor the runtime makes a thread as
+// soon as it has anything to do, a tenth of the time of `mycr state`.
+//
+// It raises the timer slack (see PR_SET_TIMERSLACK in prctl(2)) of the first
+// thread, and so of those that the runtime makes, to 20 ms: the runtime's
+// monitor thread sleeps 20 µs at a time, and would take a tenth of the
+// processor time of `mycr run`. What else mycr waits for with a limit of time
+// can last that much longer.
+//
+// It turns memory profiling off, which nobody can ask mycr for: the runtime
+// would take a sample at its first allocation.
 func Entry()
+
+// profileRate is where the runtime has it. Entry may not name it itself.
+var profileRate = &runtime.MemProfileRate
+
+// What Entry wrote for the runtime is not for those that mycr executes.
+func init() {
+	if os.Getenv("GOMAXPROCS") == "01" {
+		os.Unsetenv("GOMAXPROCS")
+	}
+}
+
+// GrowStack gives the goroutine the stack that it will need: it would be
+// doubled, and copied, five times on the way there.
+func GrowStack()

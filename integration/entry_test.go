@@ -45,16 +45,20 @@ func TestTimerSlackIsTheCallers(t *testing.T) {
 	})
 }
 
-// linux.Entry comes before Go's runtime in each process that mycr executes itself in; a build without it fails.
-func TestTimersMayBeLate(t *testing.T) {
+func needEntry(t *testing.T) {
 	needBinary(t)
-	if _, err := exec.LookPath("strace"); err != nil {
-		t.Skip("no strace")
-	}
 	switch goruntime.GOARCH {
 	case "amd64", "arm64":
 	default:
 		t.Skip("linux.Entry is not written for " + goruntime.GOARCH)
+	}
+}
+
+// linux.Entry comes before Go's runtime in each process that mycr executes itself in; a build without it fails.
+func TestTimersMayBeLate(t *testing.T) {
+	needEntry(t)
+	if _, err := exec.LookPath("strace"); err != nil {
+		t.Skip("no strace")
 	}
 	b, dir := sweepBox(t, oneID()...)
 	trace := b.path("run", "trace")
@@ -65,8 +69,38 @@ func TestTimersMayBeLate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Count(string(text), "PR_SET_TIMERSLACK, 1000000"); got != 2 {
+	if got := strings.Count(string(text), "PR_SET_TIMERSLACK, 20000000"); got != 2 {
 		t.Errorf("%d processes have it, not two: mycr, and the container's init", got)
 	}
 	b.must("delete", "--force", "c1")
+}
+
+// What linux.Entry writes into the environment is for Go's runtime in mycr, which has one processor then, unless the user
+// says otherwise. Nobody else sees it.
+func TestProcessorsAreTheUsers(t *testing.T) {
+	needEntry(t)
+	for _, one := range []struct{ word, want string }{{"", "gomaxprocs=1 "}, {"GOMAXPROCS=2", "gomaxprocs=2 "}} {
+		b := newBox(t)
+		environment := append(b.env, "GODEBUG=schedtrace=10")
+		if one.word != "" {
+			environment = append(environment, one.word)
+		}
+		long := b.command("do", "--", "sleep", "0.2")
+		long.Env = environment
+		if r := b.wait(long); r.status != 0 || !strings.Contains(r.stderr, one.want) {
+			t.Errorf("%s: want %q: %v", one.word, one.want, r)
+		}
+		spec := b.command("spec", "--env", "GOMAXPROCS")
+		spec.Env = environment
+		if r := b.wait(spec); r.status != 0 {
+			t.Fatalf("%s: %v", one.word, r)
+		}
+		config, err := os.ReadFile(b.path("config.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if sees := strings.Contains(string(config), "GOMAXPROCS"); sees != (one.word != "") {
+			t.Errorf("%s: the environment of mycr's user: %s", one.word, config)
+		}
+	}
 }
