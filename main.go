@@ -10,14 +10,13 @@ import (
 
 	"mycr/cli"
 	"mycr/container"
-	"mycr/linux"
 )
 
 // A container's init becomes its process on the main thread, which shows its
 // ids and capabilities in /proc: Go keeps init functions there, and would make
 // a thread more for runtime.LockOSThread.
 func init() {
-	linux.GrowStack()
+
 	if container.IsInit(os.Args) {
 		err := container.Init(os.Args)
 		fmt.Fprintf(os.Stderr, "mycr: %v\n", err)

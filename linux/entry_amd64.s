@@ -47,7 +47,3 @@ begin:
 	MOVQ	R12, DI
 	MOVQ	SP, SI		// argv
 	JMP	runtime·rt0_go(SB)
-
-// func GrowStack()
-TEXT ·GrowStack(SB), 0, $24576-0
-	RET

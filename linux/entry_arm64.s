@@ -47,7 +47,3 @@ begin:
 	MOVD	R9, R0
 	MOVD	RSP, R1		// argv
 	B	runtime·rt0_go(SB)
-
-// func GrowStack()
-TEXT ·GrowStack(SB), 0, $24576-0
-	RET

@@ -7,6 +7,8 @@ package linux
 import (
 	"os"
 	"runtime"
+
+	_ "mycr/linux/stack" // for all that import linux
 )
 
 // Entry is where the kernel starts an executable that was linked with
@@ -36,7 +38,3 @@ func init() {
 		os.Unsetenv("GOMAXPROCS")
 	}
 }
-
-// GrowStack gives the goroutine the stack that it will need: it would be
-// doubled, and copied, five times on the way there.
-func GrowStack()
