@@ -81,13 +81,27 @@ func (e *encoder) value(v reflect.Value) {
 
 func (e *encoder) null() { e.text = append(e.text, "null"...) }
 
-// string leaves the escapes to encoding/json, which compiles nothing for it.
+// string leaves what may need escapes to encoding/json, which compiles nothing for it.
 func (e *encoder) string(s string) {
+	if isPlain(s) {
+		e.text = append(append(append(e.text, '"'), s...), '"')
+		return
+	}
 	text, err := json.Marshal(s)
 	if err != nil && e.err == nil {
 		e.err = err
 	}
 	e.text = append(e.text, text...)
+}
+
+// isPlain tells that a string is of characters that stand for themselves.
+func isPlain(s string) bool {
+	for _, c := range []byte(s) {
+		if c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+			return false
+		}
+	}
+	return true
 }
 
 func (e *encoder) slice(v reflect.Value) {
