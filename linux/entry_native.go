@@ -30,6 +30,8 @@ import (
 func Entry()
 
 // profileRate is where the runtime has it. Entry may not name it itself.
+//
+//lint:ignore U1000 Entry reads it
 var profileRate = &runtime.MemProfileRate
 
 // What Entry wrote for the runtime is not for those that mycr executes.
