@@ -16,7 +16,6 @@ import (
 // ids and capabilities in /proc: Go keeps init functions there, and would make
 // a thread more for runtime.LockOSThread.
 func init() {
-
 	if container.IsInit(os.Args) {
 		err := container.Init(os.Args)
 		fmt.Fprintf(os.Stderr, "mycr: %v\n", err)

@@ -2,10 +2,6 @@
 
 #include "textflag.h"
 
-DATA oneProcessor<>+0(SB)/8, $"GOMAXPRO"
-DATA oneProcessor<>+8(SB)/6, $"CS=01\x00"
-GLOBL oneProcessor<>(SB), RODATA|NOPTR, $14
-
 // func Entry()
 //
 // The stack is as execve leaves it: argc, argv, 0, envp, 0, the auxiliary
@@ -27,7 +23,7 @@ environment:
 	ADDQ	$8, DI
 	JMP	environment
 last:
-	LEAQ	oneProcessor<>(SB), AX
+	MOVQ	·oneProcessor(SB), AX	// where the string begins
 	MOVQ	AX, (DI)
 
 	MOVQ	·profileRate(SB), AX

@@ -2,10 +2,6 @@
 
 #include "textflag.h"
 
-DATA oneProcessor<>+0(SB)/8, $"GOMAXPRO"
-DATA oneProcessor<>+8(SB)/6, $"CS=01\x00"
-GLOBL oneProcessor<>(SB), RODATA|NOPTR, $14
-
 // func Entry()
 //
 // The stack is as execve leaves it: argc, argv, 0, envp, 0, the auxiliary
@@ -27,7 +23,7 @@ environment:
 	MOVD.P	R13, 8(R10)
 	B	environment
 last:
-	MOVD	$oneProcessor<>(SB), R13
+	MOVD	·oneProcessor(SB), R13	// where the string begins
 	MOVD	R13, (R10)
 
 	MOVD	·profileRate(SB), R13

@@ -7,6 +7,7 @@ package linux
 import (
 	"os"
 	"runtime"
+	"strings"
 
 	_ "mycr/linux/stack" // for all that import linux
 )
@@ -29,6 +30,9 @@ import (
 // would take a sample at its first allocation.
 func Entry()
 
+// oneProcessor is what Entry puts there, as C has its strings.
+var oneProcessor = "GOMAXPROCS=01\x00"
+
 // profileRate is where the runtime has it. Entry may not name it itself.
 //
 //lint:ignore U1000 Entry reads it
@@ -36,7 +40,8 @@ var profileRate = &runtime.MemProfileRate
 
 // What Entry wrote for the runtime is not for those that mycr executes.
 func init() {
-	if os.Getenv("GOMAXPROCS") == "01" {
-		os.Unsetenv("GOMAXPROCS")
+	name, value, _ := strings.Cut(oneProcessor[:len(oneProcessor)-1], "=")
+	if os.Getenv(name) == value {
+		os.Unsetenv(name)
 	}
 }

@@ -1,7 +1,0 @@
-// SPDX-License-Identifier: Apache-2.0
-
-#include "textflag.h"
-
-// func grow()
-TEXT ·grow(SB), 0, $24576-0
-	RET
