@@ -23,7 +23,7 @@ func Gather(o *Options, f *Facts) {
 	dirs := linux.HelperDirs()
 	h.Internal = find("mycr-net", dirs)
 	h.Pasta, h.Slirp = find("pasta", dirs), find("slirp4netns", dirs)
-	if h.Internal.Path == "" && h.Pasta.Path == "" && h.Slirp.Path == "" {
+	if h.Internal.Path == "" && missing(f) {
 		return // the rest is for a driver
 	}
 	h.IPv6 = defaultRoute6()
