@@ -120,6 +120,7 @@ func TestUnmarshalRefuses(t *testing.T) {
 		`{"texts": ["a", 1]}`:                "texts: 1 for string",
 		`{"text" "a"}`:                       "invalid character",
 		`{"text": "a",}`:                     "invalid character",
+		`{"pointers": [null, {"name": []}`:   "unexpected end",
 		`{"pointers": [null, {"name": []}]}`: "name: [ for string",
 	} {
 		if err := Unmarshal([]byte(text), new(outer)); err == nil || !strings.Contains(err.Error(), names) {
